@@ -1,0 +1,85 @@
+/* agent/agent.h -- a node's pure half: server frames and spawner events in; frames, spawns and kills out.
+ *
+ * What       every attempt this node knows, from START until the server acknowledged its result; the lease.
+ * Ownership  inputs are copied; outputs are valid during the callback.
+ * Time       boottime ms with every input; leases and timeouts are measured by it, never by the wall clock.
+ * Threads    none.
+ * Failure    a frame that breaks the rules makes mu_agent_msg false: the shell drops the connection.
+ * Limits     MU_AGENT_ATTEMPTS_MAX attempts; a START past it is answered as NOSTART.
+ *
+ * Rules kept here: a lower epoch or another cluster is refused; a command names (job, ordinal, attempt) and touches no
+ * other; an attempt is started at most once, however often START comes; a result is reported until acknowledged;
+ * when the lease is at 0.8 without an answered ping all attempts are stopped (unless keep), before the server
+ * may give them away.
+ */
+#ifndef MU_AGENT_AGENT_H
+#define MU_AGENT_AGENT_H
+
+#include "wire/proto.h"
+
+struct mu_agent;
+
+enum { MU_AGENT_ATTEMPTS_MAX = 1 << 20 };
+
+struct mu_agent_options {
+    const char *name, *version, *limits;
+    const char *boot;          /* names the spawner's life */
+    uint8_t cluster[16];       /* zero: none yet; learned from the first WELCOME, then the shell stores it */
+    uint64_t epoch;            /* highest seen, stored by the shell */
+    uint64_t cpu_milli, mem_bytes, gpu_milli;
+    const struct mu_amount *resources; uint32_t resources_count;
+    const struct mu_str *labels; uint32_t labels_count;
+    bool keep;                 /* on-disconnect keep */
+    uint32_t running_max;      /* spawns at once; 0: no limit beside what the server places */
+};
+
+/* What the spawner is to run. Strings are valid during the callback. */
+struct mu_agent_spawn {
+    uint64_t id;               /* mu_agent's handle of the attempt, never reused within a boot */
+    uint64_t job, index, first, last, tasks;
+    uint32_t ordinal, attempt;
+    const struct mu_group_spec *spec;
+    struct mu_str line, job_name, user;
+};
+struct mu_agent_exit {
+    uint64_t id;
+    enum mu_end how;           /* EXIT SIGNAL NOSTART OOM NODE_LOST */
+    uint32_t code;
+    uint64_t run_us, user_us, sys_us, rss_bytes, out_bytes, err_bytes;
+};
+
+struct mu_agent_out {
+    void *arg;
+    void (*send)(void *arg, const void *bytes, size_t size);       /* whole frames, to the server */
+    void (*spawn)(void *arg, const struct mu_agent_spawn *spawn);
+    void (*kill)(void *arg, uint64_t id, int signal);              /* the whole of the attempt */
+    void (*forget)(void *arg, uint64_t id);                        /* its exit status is safe with the server */
+    void (*identity)(void *arg, const uint8_t cluster[16], uint64_t epoch); /* store before going on */
+    void (*output)(void *arg, const struct mu_msg *msg);           /* OUTPUT_GET, OUTPUT_STOP, FORGET for the shell */
+    void (*drop)(void *arg, const char *why, bool final);          /* close the connection; final: give up */
+};
+
+struct mu_agent *mu_agent_new(const struct mu_agent_options *opt, const struct mu_agent_out *out);
+void mu_agent_free(struct mu_agent *a);
+
+/* The connection is up (sends HELLO) or gone. */
+void mu_agent_on_up(struct mu_agent *a, uint64_t now_ms);
+void mu_agent_on_down(struct mu_agent *a, uint64_t now_ms);
+bool mu_agent_msg(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *msg, struct mu_err *err);
+
+/* From the spawner. started and exit of one attempt may come in one batch: then only the end is reported. */
+void mu_agent_on_started(struct mu_agent *a, uint64_t now_ms, uint64_t id, uint32_t pid);
+void mu_agent_on_exit(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_exit *exit);
+/* After a restart of the agent: what the spawner still has, before on_up. exit NULL: it runs. Returns its id handle. */
+uint64_t mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, uint64_t id, uint64_t job, uint32_t ordinal, uint32_t attempt,
+                        uint64_t timeout_left_ms, uint64_t grace_ms, const struct mu_agent_exit *exit);
+
+/* Send gathered reports, pings due, enforce time limits and the lease. Call after every batch of inputs. */
+void mu_agent_turn(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_ping *load);
+uint64_t mu_agent_wake_ms(const struct mu_agent *a);
+
+uint32_t mu_agent_attempts(const struct mu_agent *a);
+bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, uint64_t *out_id);
+void mu_agent_check(const struct mu_agent *a); /* assert invariants */
+
+#endif

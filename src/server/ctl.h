@@ -1,0 +1,105 @@
+/* server/ctl.h -- the control server's pure half: requests, agents and commits in; entries, frames and answers out.
+ *
+ * What       owns core (committed facts) and sched (decisions ahead of them); gathers events into entries, keeps one
+ *            or more in flight, turns effects into dispatches and answers, watches agent leases.
+ * Ownership  the caller owns what it passes; outputs are valid during the callback.
+ * Time       struct mu_ctl_now with every input: wall ms for stamps, boottime ms for leases.
+ * Threads    none.
+ * Failure    answers through out->reply; never blocks.
+ * Limits     struct mu_ctl_options.
+ *
+ * The shell (or the simulator) calls an input, then mu_ctl_turn, which appends what has gathered and places work.
+ */
+#ifndef MU_SERVER_CTL_H
+#define MU_SERVER_CTL_H
+
+#include "core/core.h"
+#include "sched/sched.h"
+#include "wire/proto.h"
+
+struct mu_ctl;
+struct mu_ctl_agent; /* one connected agent */
+
+struct mu_ctl_now {
+    uint64_t wall_ms;
+    uint64_t boot_ms;
+};
+
+struct mu_ctl_options {
+    const char *server_name, *server_url;
+    uint8_t cluster[16];
+    uint64_t seed;
+    uint64_t lease_ms;          /* agents'; a node is lost lease_ms + margin after it was last heard */
+    uint64_t lease_margin_ms;
+    size_t record_max;          /* bytes of an entry */
+    unsigned inflight_max;      /* entries out at once */
+    uint32_t prefetch;          /* starts a node may have beyond its resources: 0 */
+    struct mu_core_limits core_limits;
+};
+
+/* The answer to a request. */
+struct mu_ctl_reply {
+    enum mu_rc rc;
+    uint64_t job;   /* submit */
+    bool existing;  /* submit: the key was known, this is the job it made */
+    const char *field, *text;
+};
+
+/* What ctl wants done. All are called from inside an input or mu_ctl_turn; they must not call back into ctl. */
+struct mu_ctl_out {
+    void *arg;
+    /* Hand an entry to the journal; done by mu_ctl_on_done. false: not accepted now (then ctl counts it as lost). */
+    bool (*append)(void *arg, uint64_t epoch, uint64_t seq, const void *bytes, size_t size);
+    /* Bytes for an agent's connection (whole frames). peer is what mu_ctl_agent_open was given. */
+    void (*send)(void *arg, void *peer, const void *bytes, size_t size);
+    void (*drop)(void *arg, void *peer); /* close that connection after what was sent */
+    void (*reply)(void *arg, void *token, const struct mu_ctl_reply *reply);
+    /* Every committed effect, in order, for history, event stream, metrics and waiting readers. */
+    void (*effect)(void *arg, uint64_t seq, uint64_t time_ms, const struct mu_fx *fx);
+    /* An agent's message that is not about facts (OUTPUT_DATA). */
+    void (*agent_msg)(void *arg, void *peer, const struct mu_msg *msg);
+};
+
+struct mu_ctl *mu_ctl_new(const struct mu_ctl_options *opt, const struct mu_ctl_out *out);
+void mu_ctl_free(struct mu_ctl *ctl);
+
+/* Journal. */
+void mu_ctl_on_commit(struct mu_ctl *ctl, struct mu_ctl_now now, uint64_t seq, uint64_t epoch, const void *bytes, size_t size);
+void mu_ctl_on_done(struct mu_ctl *ctl, struct mu_ctl_now now, uint64_t seq, int journal_end /* enum mu_journal_end */);
+void mu_ctl_on_lead(struct mu_ctl *ctl, struct mu_ctl_now now, uint64_t epoch, uint64_t next_seq);
+void mu_ctl_on_lost(struct mu_ctl *ctl, struct mu_ctl_now now); /* waiting requests get MU_UNKNOWN, overlay dropped */
+/* Snapshots: core as bytes, and back. Loading also drops everything else. */
+void mu_ctl_save(const struct mu_ctl *ctl, struct mu_buf *b);
+enum mu_rc mu_ctl_load(struct mu_ctl *ctl, const void *bytes, size_t size, struct mu_err *err);
+
+/* Requests. token comes back once in out->reply, possibly before the call returns. Only the leader takes them
+ * (else MU_NOTLEADER). Strings are copied. Refusals that need no commit come at once.
+ * A group with each_node = {"*"} is given the nodes that match it at that moment. */
+void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_job_spec *spec, void *token);
+/* Any other operator's event: PART CANCEL HOLD RETRY NODE_SET POLICY QUOTA. */
+void mu_ctl_request(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_event *ev, void *token);
+/* The client went away: its token must not be answered any more. */
+void mu_ctl_forget(struct mu_ctl *ctl, void *token);
+
+/* Agents. */
+struct mu_ctl_agent *mu_ctl_agent_open(struct mu_ctl *ctl, struct mu_ctl_now now, void *peer, const char *address);
+/* false: it broke the protocol; err says how; the shell closes and calls mu_ctl_agent_close. */
+bool mu_ctl_agent_msg(struct mu_ctl *ctl, struct mu_ctl_now now, struct mu_ctl_agent *agent, const struct mu_msg *msg, struct mu_err *err);
+void mu_ctl_agent_close(struct mu_ctl *ctl, struct mu_ctl_now now, struct mu_ctl_agent *agent);
+/* The connection that serves a node now; NULL: none. For output requests. */
+void *mu_ctl_node_peer(const struct mu_ctl *ctl, uint32_t node);
+/* What the node said of itself in its last PING. */
+const struct mu_msg_ping *mu_ctl_node_ping(const struct mu_ctl *ctl, uint32_t node);
+
+/* Decide and append what there is. Call after every input (cheap when there is nothing). */
+void mu_ctl_turn(struct mu_ctl *ctl, struct mu_ctl_now now);
+/* Boottime ms when mu_ctl_turn is next needed without input; UINT64_MAX never. */
+uint64_t mu_ctl_wake_ms(const struct mu_ctl *ctl, struct mu_ctl_now now);
+
+const struct mu_core *mu_ctl_core(const struct mu_ctl *ctl);
+struct mu_sched *mu_ctl_sched(struct mu_ctl *ctl);
+bool mu_ctl_leads(const struct mu_ctl *ctl);
+uint64_t mu_ctl_epoch(const struct mu_ctl *ctl);
+uint64_t mu_ctl_applied(const struct mu_ctl *ctl); /* seq */
+
+#endif
