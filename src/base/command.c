@@ -11,15 +11,21 @@ static const struct mu_option help_option = { .name = "help", .letter = 'h', .he
 
 static const struct mu_option *option_at(const struct mu_command *c, uint32_t i)
 {
-    if (i < c->options_count)
-        return &c->options[i];
-    i -= c->options_count;
-    return i < c->more_count ? &c->more[i] : &help_option;
+    for (size_t t = 0; t < MU_COUNT(c->tables); t++) {
+        if (i < c->tables[t].count)
+            return &c->tables[t].at[i];
+        i -= c->tables[t].count;
+    }
+    return &help_option;
 }
 
 static uint32_t options_count(const struct mu_command *c)
 {
-    return c->options_count + c->more_count + 1;
+    uint32_t n = 1;
+
+    for (size_t t = 0; t < MU_COUNT(c->tables); t++)
+        n += c->tables[t].count;
+    return n;
 }
 
 static size_t distance(const char *a, const char *b)
@@ -214,16 +220,14 @@ static void help_options(struct mu_buf *b, const struct mu_option *options, uint
 
 void mu_command_help(struct mu_buf *b, const struct mu_command *command)
 {
-    mu_buf_printf(b, "usage: muster %s%s%s%s\n\n%s\n", command->name, command->options_count ? " [options]" : "",
-                  command->args[0] ? " " : "", command->args, command->summary);
+    mu_buf_printf(b, "usage: muster %s [options]%s%s\n\n%s\n", command->name, command->args[0] ? " " : "", command->args,
+                  command->summary);
     if (command->about != NULL)
         mu_buf_printf(b, "\n%s\n", command->about);
-    if (command->options_count > 0) {
-        mu_buf_addz(b, "\noptions:\n");
-        help_options(b, command->options, command->options_count);
-    }
-    if (command->more_count > 0) {
-        mu_buf_addz(b, "\njob options:\n");
-        help_options(b, command->more, command->more_count);
+    for (size_t t = 0; t < MU_COUNT(command->tables); t++) {
+        if (command->tables[t].count == 0)
+            continue;
+        mu_buf_printf(b, "\n%s:\n", command->tables[t].title);
+        help_options(b, command->tables[t].at, command->tables[t].count);
     }
 }

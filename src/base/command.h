@@ -26,16 +26,20 @@ struct mu_option {
     bool repeat;      /* may be given several times */
 };
 
+struct mu_options {
+    const char *title; /* "options", "job options" */
+    const struct mu_option *at;
+    uint32_t count;
+};
+#define MU_OPTIONS(title, array) { title, array, sizeof(array) / sizeof((array)[0]) }
+
 struct mu_args;
 struct mu_command {
     const char *name;    /* "run", or "node drain" for a second word */
     const char *args;    /* the rest of the usage line: "-- CMD ARG..." */
     const char *summary; /* one line, for lists */
     const char *about;   /* a paragraph or two, for help and the manual; may be NULL */
-    const struct mu_option *options;
-    uint32_t options_count;
-    const struct mu_option *more; /* a second table shared by several verbs (job options); may be NULL */
-    uint32_t more_count;
+    struct mu_options tables[4];  /* its own, then those it shares with other verbs; --help is added */
     int args_min, args_max;       /* words after the flags; max -1: any number */
     int (*run)(const struct mu_args *args);
 };
