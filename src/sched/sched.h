@@ -34,10 +34,12 @@ const char *mu_sched_policy_name(const char *kind, uint32_t i, const char **out_
 
 /* Committed effects. */
 void mu_sched_on_node(struct mu_sched *s, uint32_t node);
+void mu_sched_on_quota(struct mu_sched *s); /* some user's quota or weight changed (MU_EV_QUOTA applied) */
 void mu_sched_on_group(struct mu_sched *s, uint64_t job, uint32_t group);
 void mu_sched_on_placed(struct mu_sched *s, uint64_t job, uint32_t ordinal); /* a decision became a fact */
 void mu_sched_on_unplaced(struct mu_sched *s, uint64_t job, uint32_t ordinal, uint32_t node, uint32_t shape);
-void mu_sched_on_freed(struct mu_sched *s, uint32_t node, uint32_t shape);
+/* The task is named so that its user's quota and its group's max_parallel are looked at again. */
+void mu_sched_on_freed(struct mu_sched *s, uint64_t job, uint32_t ordinal, uint32_t node, uint32_t shape);
 void mu_sched_on_ended(struct mu_sched *s, uint32_t node, uint32_t shape, uint64_t run_us, bool ok); /* learn speeds */
 
 struct mu_decision {
@@ -65,8 +67,9 @@ struct mu_why {
 };
 void mu_sched_explain(struct mu_sched *s, uint64_t job, uint32_t ordinal, uint64_t now_ms, struct mu_why *out);
 
-/* Decisions so far per placement policy in force then, for metrics. */
+/* Decisions so far, for metrics: all, and those of the i-th placement policy (mu_sched_policy_name). */
 uint64_t mu_sched_decisions(const struct mu_sched *s);
+uint64_t mu_sched_decisions_by(const struct mu_sched *s, uint32_t place);
 /* Assert mirror == core's free - decided but uncommitted, trees == plain scan. O(all); tests and simulator. */
 void mu_sched_check(const struct mu_sched *s);
 
