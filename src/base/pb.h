@@ -77,7 +77,8 @@ void mu_pb_put_field(struct mu_buf *b, uint32_t tag, const struct mu_pb *pb, con
 bool mu_pb_get(const struct mu_pb *pb, void *msg, struct mu_str bytes, struct mu_arena *arena);
 /* Print as one JSON object, for dumps and tests. Strings that are not UTF-8 print as hex. */
 void mu_pb_print(struct mu_buf *b, const struct mu_pb *pb, const void *msg);
-/* Append the .proto definition of this one message. */
+/* Append the name of the message in .proto style ("mu_ev_placed" -> "EvPlaced"), and its definition. */
+void mu_pb_name(struct mu_buf *b, const struct mu_pb *pb);
 void mu_pb_proto(struct mu_buf *b, const struct mu_pb *pb);
 
 /* Primitives, for streams of fields that are read without a struct (entries, snapshots). */
@@ -94,6 +95,9 @@ uint64_t mu_get_varint(struct mu_reader *r);
 /* Length, then bytes. */
 void mu_put_bytes(struct mu_buf *b, const void *bytes, size_t size);
 struct mu_str mu_get_bytes(struct mu_reader *r);
+/* Bytes whose length is known only afterwards: start = open; append them; close(start). */
+size_t mu_put_open(struct mu_buf *b);
+void mu_put_close(struct mu_buf *b, size_t start);
 static inline bool mu_reader_done(const struct mu_reader *r) { return r->bad || r->at == r->end; }
 
 #endif
