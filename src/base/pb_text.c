@@ -37,7 +37,7 @@ static void print_list(struct mu_buf *b, const struct mu_pb_field *f, const void
         for (uint32_t i = 0; i < count; i++, element += f->msg->size)
             mu_pb_print(b, f->msg, element);
     }
-    mu_json_close(b, ']');
+    mu_json_close(b, '[');
 }
 
 void mu_pb_print(struct mu_buf *b, const struct mu_pb *pb, const void *msg)
@@ -69,7 +69,7 @@ void mu_pb_print(struct mu_buf *b, const struct mu_pb *pb, const void *msg)
             break;
         }
     }
-    mu_json_close(b, '}');
+    mu_json_close(b, '{');
 }
 
 void mu_pb_name(struct mu_buf *b, const struct mu_pb *pb)
