@@ -18,6 +18,7 @@
 #include "core/event.h"
 
 enum { MU_FRAME_HEAD = 16, MU_FRAME_MAX = 4 * 1024 * 1024, MU_FRAME_VERSION = 1 };
+enum { MU_SPECS_MAX = 4096 }; /* an agent keeps the SPECs that came last on its connection, so many */
 
 /* number, NAME, suffix, who sends it: A agent, S server */
 #define MU_MSG_MAP(X)                                                                                  \
@@ -39,7 +40,8 @@ MU_PB_STRUCT(mu_task_ref, MU_TASK_REF_FIELDS)
     M(T, 13, mu_task_ref, attempts)
 #define MU_MSG_WELCOME_FIELDS(T, F, M) F(T, 1, STR, cluster) F(T, 2, U32, node) F(T, 3, U64, lease_ms) F(T, 4, STR, server)
 #define MU_MSG_REFUSE_FIELDS(T, F, M) F(T, 1, STR, code) F(T, 2, STR, text) F(T, 3, BOOL, final) /* final: do not try again */
-/* Sent once per connection before the first START of a group. spec: encoded mu_group_spec without lines. */
+/* Sent before the first START of a group on a connection, and again when MU_SPECS_MAX others came after it. A START
+ * without its spec makes the agent connect anew. spec: encoded mu_group_spec without lines. */
 #define MU_MSG_SPEC_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, group) F(T, 3, STR, spec) F(T, 4, STR, job_name) F(T, 5, STR, user) F(T, 6, U64, tasks)
 #define MU_START_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, ordinal) F(T, 3, U32, attempt) F(T, 4, U32, group) F(T, 5, U64, index) F(T, 6, STR, line)
 MU_PB_STRUCT(mu_start, MU_START_FIELDS)
