@@ -27,33 +27,39 @@ struct mu_core_limits {
 };
 extern const struct mu_core_limits mu_core_limits_default;
 
-/* What a committed event brought about. Kinds marked * only the leader acts on. */
+/* What a committed event brought about, in a fixed order. Kinds marked * only the leader acts on. */
 enum mu_fx_kind {
-    MU_FX_REPLY,      /* * the answer to the event: rc, text; job for SUBMIT and PART, node for NODE_JOIN */
+    MU_FX_REPLY,      /* * the answer to the event, always its first effect: rc, text, field; job for SUBMIT and PART,
+                         existing: it had been done before (key known, part seen); node for NODE_JOIN. None for
+                         PLACED STARTED ENDED NODE_LOST DUE LEAD */
     MU_FX_GROUP,      /* job, group: what can be scheduled of it changed (ready, held, cancelled, limits) */
     MU_FX_NODE,       /* node: joined, state, totals or labels changed */
     MU_FX_START,      /* * job, ordinal, attempt, node: the agent is to run it */
     MU_FX_STOP,       /* * job, ordinal, attempt, node, how: the agent is to stop it (grace in its spec) */
-    MU_FX_UNPLACED,   /* PLACED did not hold any more: job, ordinal, node, shape; its reservation is void */
+    MU_FX_UNPLACED,   /* PLACED did not hold any more: job, ordinal, attempt, node, shape (MU_SHAPE_NONE: the job is
+                         gone); its reservation is void */
     MU_FX_FREED,      /* job, ordinal, node, shape: the attempt's resources are free again */
-    MU_FX_TASK,       /* job, ordinal, attempt, state: a task moved */
-    MU_FX_ENDED,      /* job, ordinal, attempt, node, state, ended: an attempt is over (for history);
-                         state is the task's: final, or BACKOFF/READY when it will be tried again;
+    MU_FX_TASK,       /* job, group, ordinal, count, attempt, node, state: count tasks from ordinal on moved there */
+    MU_FX_ENDED,      /* job, group, ordinal, count, attempt, node, state, ended: an attempt is over (for history);
+                         state is the task's: final, or BACKOFF/READY when it will be tried again. Tasks that ended
+                         without a live attempt come as runs: count of them from ordinal, attempt 0, MU_NODE_NONE.
                          stage times submitted_ms, placed_ms beside it */
-    MU_FX_JOB,        /* job: its state changed (submitted, held, ended...) */
+    MU_FX_JOB,        /* job: its state changed (submitted, complete, held, first start, ended, retried) */
     MU_FX_FORGET,     /* job: gone from core now */
     MU_FX_POLICY,     /* text: kind ("order", "place") */
+    MU_FX_USER,       /* user: quota or weight changed */
 };
 struct mu_fx {
     enum mu_fx_kind kind;
     enum mu_rc rc;
     uint64_t job;
-    uint32_t ordinal, group, attempt, node, shape;
+    uint32_t ordinal, count, group, attempt, node, shape, user;
     enum mu_task_state state;
     enum mu_end how;
+    bool existing;
     uint64_t submitted_ms, placed_ms;       /* ENDED */
     const struct mu_ev_ended *ended;        /* ENDED; synthesised for lost nodes and cancelled waits */
-    char *text;                             /* REPLY: why not, else NULL; owned by core until the next apply */
+    const char *text;                       /* REPLY: why not, else NULL; owned by core until the next apply */
     const char *field;
 };
 struct mu_fx_list {

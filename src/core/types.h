@@ -23,6 +23,7 @@ enum {
 };
 #define MU_JOB_ID_MAX ((UINT64_C(1) << 39) - 1)
 #define MU_NODE_NONE UINT32_MAX
+#define MU_SHAPE_NONE UINT32_MAX
 
 /* Resource kinds with fixed places; named ones follow. Amounts: cpu and gpu in thousandths, mem in bytes, others in units. */
 enum mu_res_kind { MU_RES_CPU, MU_RES_MEM, MU_RES_GPU, MU_RES_NAMED };
@@ -71,7 +72,9 @@ static inline bool mu_task_is_waiting(enum mu_task_state s) { return s <= MU_TAS
     X(OOM, "out-of-memory")   /* killed at its memory limit */                  \
     X(NODE_LOST, "node-lost") /* the node, or its spawner, died or fell silent */ \
     X(DEADLINE, "deadline")   /* stopped because its job's deadline passed */   \
-    X(PREEMPT, "preempted")
+    X(PREEMPT, "preempted")                                                      \
+    X(DEPENDENCY, "dependency") /* never run: what it comes after did not succeed */ \
+    X(ABORT, "too-many-failures") /* never run: its group reached --abort-after */
 #define X(name, text) MU_END_##name,
 enum mu_end { MU_END_MAP(X) MU_ENDS };
 #undef X

@@ -26,7 +26,8 @@ struct mu_node {
     enum mu_node_state state;
     bool drain, keep;
     char *name, *boot, *version, *limits, *address;
-    struct mu_res total, used; /* used: all live attempts placed here */
+    struct mu_res total, used; /* used: all live attempts placed here; above total only while a node that came back
+                                  smaller still runs what it had */
     struct mu_word_ids labels;
     uint32_t live;             /* attempts */
     uint64_t joined_ms, changed_ms;
@@ -35,8 +36,8 @@ struct mu_node {
 
 /* What a task needs of a node: the demand class. Equal needs share one shape, refcounted by groups. */
 struct mu_shape {
-    uint32_t id; /* dense; reused after the last group that had it is gone (generation grows) */
-    uint32_t generation;
+    uint32_t id; /* dense; reused after the last group that had it is gone */
+    uint32_t generation; /* grows when the id is reused, and when the node it names has joined */
     struct mu_res need;
     struct mu_word_ids labels, prefer;
     uint32_t node;  /* MU_NODE_NONE, or the only node allowed */
@@ -99,6 +100,11 @@ uint64_t mu_view_now_ms(const struct mu_core *core);
 uint64_t mu_view_version(const struct mu_core *core); /* events applied so far */
 uint64_t mu_view_epoch(const struct mu_core *core);
 uint64_t mu_view_next_job(const struct mu_core *core);
+/* Who leads, by the last LEAD; empty before the first. */
+struct mu_leader_view {
+    struct mu_str server, url;
+};
+struct mu_leader_view mu_view_leader(const struct mu_core *core);
 
 uint32_t mu_view_nodes(const struct mu_core *core);
 const struct mu_node *mu_view_node(const struct mu_core *core, uint32_t id);
