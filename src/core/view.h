@@ -123,6 +123,7 @@ struct mu_str mu_view_res_name(const struct mu_core *core, uint32_t kind);
 /* Jobs in order of id. */
 bool mu_view_job(const struct mu_core *core, uint64_t id, struct mu_job_view *out);
 uint64_t mu_view_job_next(const struct mu_core *core, uint64_t after); /* smallest id > after; 0 none */
+uint64_t mu_view_job_prev(const struct mu_core *core, uint64_t before); /* largest id < before; 0 none */
 uint64_t mu_view_job_by_key(const struct mu_core *core, struct mu_str user, struct mu_str key); /* 0 none */
 /* "waiting" "held" "running" "succeeded" "failed" "cancelled" "lost" of a whole job. */
 const char *mu_view_job_state(const struct mu_job_view *job);

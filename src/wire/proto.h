@@ -65,7 +65,8 @@ MU_PB_STRUCT(mu_result, MU_RESULT_FIELDS)
 #define MU_MSG_OUTPUT_GET_FIELDS(T, F, M) F(T, 1, U64, req) F(T, 2, U64, job) F(T, 3, U32, ordinal) F(T, 4, U32, attempt) F(T, 5, U32, stream) /* 1 out, 2 err */ F(T, 6, U64, offset) F(T, 7, BOOL, follow) F(T, 8, U64, limit)
 /* limit: after that many bytes of data the request is over, without `end`; the server asks again from there when its
  * reader has taken them. 0: no limit, only OUTPUT_STOP ends it.
- * gap: that many bytes before data are gone for good. end: the attempt is over and this is all. */
+ * gap: that many bytes before data are gone for good. end: this is all: the attempt is over, or follow was not asked and
+ * the rest is not written yet. error: there is nothing to be had ("unknown attempt"); the request is over. */
 #define MU_MSG_OUTPUT_DATA_FIELDS(T, F, M) F(T, 1, U64, req) F(T, 2, U64, offset) F(T, 3, STR, data) F(T, 4, BOOL, end) F(T, 5, U64, gap) F(T, 6, STR, error)
 #define MU_MSG_OUTPUT_STOP_FIELDS(T, F, M) F(T, 1, U64, req)
 #define MU_MSG_FORGET_FIELDS(T, F, M) F(T, 1, U64, job) /* its output may go */
