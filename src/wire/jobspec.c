@@ -111,7 +111,7 @@ static bool read_u64_of(struct ctx *c, const json_t *v, uint64_t max, uint64_t *
 
 static bool read_u32(struct ctx *c, const json_t *v, struct mu_group_spec *g, void *out)
 {
-    uint64_t n;
+    uint64_t n = 0;
     (void)g;
     if (!read_u64_of(c, v, MU_TASKS_PER_JOB_MAX, &n))
         return false;
@@ -361,7 +361,7 @@ static bool read_after_each_any(struct ctx *c, const json_t *v, struct mu_group_
 
 static bool read_each_node(struct ctx *c, const json_t *v, struct mu_group_spec *g, void *out)
 {
-    bool on;
+    bool on = false;
     (void)out;
 
     if (!read_bool_of(c, v, &on))
