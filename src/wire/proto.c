@@ -40,23 +40,33 @@ char mu_msg_sender(enum mu_msg_type type)
     return types[type].sender;
 }
 
+static void head_put(uint8_t *head, enum mu_msg_type type, uint64_t epoch, size_t size)
+{
+    MU_ASSERT(size <= MU_FRAME_MAX);
+    mu_le32_put(head, (uint32_t)size);
+    mu_le16_put(head + 4, (uint16_t)type);
+    mu_le16_put(head + 6, MU_FRAME_VERSION);
+    mu_le64_put(head + 8, epoch);
+}
+
 void mu_frame_put(struct mu_buf *b, enum mu_msg_type type, uint64_t epoch, const void *msg)
 {
     const struct mu_pb *pb = mu_msg_pb(type);
-    size_t start = b->size, size;
-    uint8_t *head;
+    size_t start = b->size;
 
     MU_ASSERT(pb != NULL);
     mu_buf_room(b, MU_FRAME_HEAD);
     b->size += MU_FRAME_HEAD;
     mu_pb_put(b, pb, msg);
-    size = b->size - start - MU_FRAME_HEAD;
-    MU_ASSERT(size <= MU_FRAME_MAX);
-    head = b->at + start;
-    mu_le32_put(head, (uint32_t)size);
-    mu_le16_put(head + 4, (uint16_t)type);
-    mu_le16_put(head + 6, MU_FRAME_VERSION);
-    mu_le64_put(head + 8, epoch);
+    head_put(b->at + start, type, epoch, b->size - start - MU_FRAME_HEAD);
+}
+
+void mu_frame_put_raw(struct mu_buf *b, enum mu_msg_type type, uint64_t epoch, const void *payload, size_t size)
+{
+    MU_ASSERT(mu_msg_pb(type) != NULL);
+    head_put(mu_buf_room(b, MU_FRAME_HEAD), type, epoch, size);
+    b->size += MU_FRAME_HEAD;
+    mu_buf_add(b, payload, size);
 }
 
 enum mu_rc mu_frame_take(const void *bytes, size_t size, size_t *used, struct mu_msg *out, struct mu_arena *arena, struct mu_err *err)

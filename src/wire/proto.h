@@ -102,6 +102,8 @@ struct mu_msg {
 
 /* Append a whole frame; msg is the struct of that type. The payload must fit MU_FRAME_MAX (asserted). */
 void mu_frame_put(struct mu_buf *b, enum mu_msg_type type, uint64_t epoch, const void *msg);
+/* The same for a payload that is encoded already. */
+void mu_frame_put_raw(struct mu_buf *b, enum mu_msg_type type, uint64_t epoch, const void *payload, size_t size);
 /* Take one frame off the front of bytes: *used says how many bytes it had. MU_AGAIN: incomplete. */
 enum mu_rc mu_frame_take(const void *bytes, size_t size, size_t *used, struct mu_msg *out, struct mu_arena *arena, struct mu_err *err);
 const struct mu_pb *mu_msg_pb(enum mu_msg_type type);
