@@ -75,7 +75,8 @@ void mu_pb_put(struct mu_buf *b, const struct mu_pb *pb, const void *msg);
 void mu_pb_put_field(struct mu_buf *b, uint32_t tag, const struct mu_pb *pb, const void *msg);
 /* Decode all of bytes into msg (zeroed first). */
 bool mu_pb_get(const struct mu_pb *pb, void *msg, struct mu_str bytes, struct mu_arena *arena);
-/* Print as one JSON object, for dumps and tests. Strings that are not UTF-8 print as hex. */
+/* Print as one JSON object, for dumps and tests, without what is zero. Strings that are not UTF-8 print as
+ * "hex:...". */
 void mu_pb_print(struct mu_buf *b, const struct mu_pb *pb, const void *msg);
 /* Append the name of the message in .proto style ("mu_ev_placed" -> "EvPlaced"), and its definition. */
 void mu_pb_name(struct mu_buf *b, const struct mu_pb *pb);

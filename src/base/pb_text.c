@@ -40,34 +40,50 @@ static void print_list(struct mu_buf *b, const struct mu_pb_field *f, const void
     mu_json_close(b, '[');
 }
 
+static bool is_zero(const struct mu_pb_field *f, const void *msg)
+{
+    const void *value = (const char *)msg + f->offset;
+
+    switch ((enum mu_pb_type)f->type) {
+    case MU_PB_U64:
+    case MU_PB_S64:
+        return *(const uint64_t *)value == 0;
+    case MU_PB_U32:
+        return *(const uint32_t *)value == 0;
+    case MU_PB_BOOL:
+        return !*(const bool *)value;
+    case MU_PB_STR:
+        return ((const struct mu_str *)value)->size == 0;
+    case MU_PB_STRS:
+        return ((const struct mu_strs *)value)->count == 0;
+    case MU_PB_U64S:
+        return ((const struct mu_u64s *)value)->count == 0;
+    case MU_PB_MSGS:
+        break;
+    }
+    return *(const uint32_t *)(const void *)((const char *)msg + f->count_offset) == 0;
+}
+
 void mu_pb_print(struct mu_buf *b, const struct mu_pb *pb, const void *msg)
 {
     mu_json_open(b, '{');
     for (const struct mu_pb_field *f = pb->fields, *end = f + pb->count; f < end; f++) {
         const void *value = (const char *)msg + f->offset;
+        if (is_zero(f, msg))
+            continue;
         mu_json_key(b, f->name);
-        switch ((enum mu_pb_type)f->type) {
-        case MU_PB_U64:
+        if (f->type == MU_PB_U64)
             mu_json_u64(b, *(const uint64_t *)value);
-            break;
-        case MU_PB_U32:
+        else if (f->type == MU_PB_U32)
             mu_json_u64(b, *(const uint32_t *)value);
-            break;
-        case MU_PB_S64:
+        else if (f->type == MU_PB_S64)
             mu_json_s64(b, *(const int64_t *)value);
-            break;
-        case MU_PB_BOOL:
-            mu_json_bool(b, *(const bool *)value);
-            break;
-        case MU_PB_STR:
+        else if (f->type == MU_PB_BOOL)
+            mu_json_bool(b, true);
+        else if (f->type == MU_PB_STR)
             print_str(b, *(const struct mu_str *)value);
-            break;
-        case MU_PB_STRS:
-        case MU_PB_U64S:
-        case MU_PB_MSGS:
+        else
             print_list(b, f, msg);
-            break;
-        }
     }
     mu_json_close(b, '{');
 }
