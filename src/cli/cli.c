@@ -103,9 +103,15 @@ static void on_signal(int signo)
     errno = saved;
 }
 
-void mu_cli_catch_interrupt(struct mu_cli *cli)
+void mu_cli_interrupted(struct mu_cli *cli)
 {
-    (void)cli;
+    char byte;
+
+    cli->interrupted = read(wake_pipe[0], &byte, 1) == 1;
+}
+
+void mu_cli_catch_interrupt(void)
+{
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
 }
@@ -158,7 +164,7 @@ static int exit_of(enum mu_rc rc)
 static int failed(struct mu_cli *cli, enum mu_rc rc, const struct mu_err *err)
 {
     if (rc == MU_AGAIN) {
-        cli->interrupted = true;
+        mu_cli_interrupted(cli);
         return MU_EXIT_FAILED;
     }
     mu_cli_say("%s", err->text);

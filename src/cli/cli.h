@@ -50,7 +50,9 @@ int mu_cli_post(struct mu_cli *cli, const char *path, const json_t *body, json_t
 typedef bool mu_cli_bytes_fn(void *arg, const void *bytes, size_t size);
 int mu_cli_stream(struct mu_cli *cli, const char *path, mu_cli_bytes_fn *on_bytes, void *arg);
 /* From now on SIGINT and SIGTERM do not kill but interrupt waits; a second one kills. */
-void mu_cli_catch_interrupt(struct mu_cli *cli);
+void mu_cli_catch_interrupt(void);
+/* A wait ended with MU_AGAIN: note it, so that later waits wait again. */
+void mu_cli_interrupted(struct mu_cli *cli);
 
 /* Wrong usage: prints "muster VERB: ..." and gives MU_EXIT_USAGE. */
 __attribute__((format(printf, 2, 3)))
