@@ -1,4 +1,8 @@
-/* base/banned.h -- calls that lose data or overflow; force-included everywhere by the build. */
+/* base/banned.h -- calls that lose data or overflow; force-included everywhere by the build.
+ *
+ * What       a use of one is an error of the compiler; their headers come first, so that they may declare them.
+ * Ownership, Time, Threads, Limits: none.   Failure  the build.
+ */
 #ifndef MU_BASE_BANNED_H
 #define MU_BASE_BANNED_H
 
