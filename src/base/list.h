@@ -34,6 +34,17 @@ static inline void mu_list_remove(struct mu_list *l)
     l->next->prev = l->prev;
     mu_list_init(l);
 }
+/* All of from to the tail of to; from is empty then. */
+static inline void mu_list_move(struct mu_list *to, struct mu_list *from)
+{
+    if (mu_list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    mu_list_init(from);
+}
 #define MU_LIST_EACH(it, head) for (struct mu_list *it = (head)->next; it != (head); it = it->next)
 /* The body may remove `it`. */
 #define MU_LIST_EACH_SAFE(it, head)                                                   \
