@@ -12,7 +12,7 @@
  * Refused: bare CR or LF, NUL and other controls, folded lines, space before the colon, an empty line before the head,
  * a target that is not origin-form ("*" for OPTIONS), any version but 1.0 and 1.1, Transfer-Encoding beside
  * Content-Length, or repeated, or not exactly "chunked", or in 1.0; Content-Length repeated or not plain digits; Host
- * missing (1.1), repeated or malformed; Authorization, Content-Type, Expect or Upgrade repeated; any other expectation than
+ * missing (1.1), repeated or malformed; Authorization, Content-Type, Expect or Upgrade repeated; any expectation but
  * 100-continue; chunk sizes with signs, 0x, blanks, more than 16 digits; a chunk not ended by CRLF.
  */
 #ifndef MU_WIRE_HTTP_H
@@ -23,7 +23,7 @@
 
 enum {
     MU_HTTP_HEAD_MAX = 16 * 1024,
-    MU_HTTP_HEADERS_MAX = 100,
+    MU_HTTP_HEADERS_MAX = 64,
     MU_HTTP_METHOD_MAX = 24,
     MU_HTTP_LINE_MAX = 256,
     MU_HTTP_TRAILER_MAX = 4096,
@@ -64,17 +64,23 @@ struct mu_http_head {
 /* -- the head -- */
 enum mu_http_side { MU_HTTP_REQUEST, MU_HTTP_RESPONSE };
 
+/* Those the parser itself understands. */
+enum mu_http_known {
+    MU_HTTP_HOST, MU_HTTP_CONTENT_LENGTH, MU_HTTP_TRANSFER_ENCODING, MU_HTTP_UPGRADE, MU_HTTP_EXPECT, MU_HTTP_CONNECTION,
+    MU_HTTP_AUTHORIZATION, MU_HTTP_CONTENT_TYPE, MU_HTTP_KNOWN
+};
 struct mu_http_span {
     uint16_t at, size;
 };
-struct mu_http_parser { /* opaque; where the scan of a head that is not complete stands */
+struct mu_http_parser { /* where the scan of a head that is not complete stands; only `refuse` is for others */
     enum mu_http_side side;
     enum mu_http_method asked; /* RESPONSE: what the request was; HEAD and CONNECT change the framing */
     unsigned refuse;           /* the status that answers a refusal: 400 414 417 431 501 505 */
     uint32_t line, scan, count;
-    uint32_t seen; /* bits of fields that may come once */
-    struct mu_http_span name[MU_HTTP_HEADERS_MAX], value[MU_HTTP_HEADERS_MAX], start[3];
-    unsigned minor, status;
+    unsigned minor, status, options; /* options: bits of Connection */
+    struct mu_http_span start[2];    /* method and target; or reason */
+    struct mu_http_span name[MU_HTTP_HEADERS_MAX], value[MU_HTTP_HEADERS_MAX];
+    uint8_t known[MU_HTTP_KNOWN];    /* index + 1 of the field, 0: not there */
 };
 void mu_http_parser_init(struct mu_http_parser *p, enum mu_http_side side, enum mu_http_method asked);
 /* bytes is the head from its first byte: all there is of it so far, the old part unchanged (it may have moved). On MU_OK
@@ -96,8 +102,8 @@ struct mu_http_body {
     uint32_t line;      /* bytes of this size line or of the trailers */
 };
 void mu_http_body_init(struct mu_http_body *b, const struct mu_http_head *head);
-/* Take from the front of bytes: *used of them, *out_piece is body among them (may be empty). MU_OK: call again with the
- * rest unless done; MU_AGAIN: all are used and more are needed. */
+/* Take from the front of bytes: *used of them, *out_piece is body among them (may be empty). Call again with the rest
+ * until done or nothing is left. */
 enum mu_rc mu_http_body_take(struct mu_http_body *b, const void *bytes, size_t size, size_t *used,
                              struct mu_str *out_piece, struct mu_err *err);
 /* The connection ended: OK if that is where the body ends, else MU_CLOSED. */
