@@ -7,8 +7,8 @@
  * Time       the loop's; time-outs in ms, 0 for none.
  * Threads    the loop's thread only.
  * Failure    a broken connection is on_close, exactly once, never from inside mu_stream_write.
- * Limits     input kept for the owner: in_max. Output waiting: out_high asks the writer to wait, out_max cuts off a
- *            writer or a reader that does not listen (on_close with MU_TOOBIG).
+ * Limits     input kept for the owner: in_max, then reading stops. Output waiting: out_high asks the writer to wait,
+ *            past out_max the connection is cut off (on_close with MU_TOOBIG).
  */
 #ifndef MU_IO_STREAM_H
 #define MU_IO_STREAM_H
@@ -31,7 +31,7 @@ enum {
 
 struct mu_stream_user {
     /* Bytes have come. Return how many are used up; the rest is shown again, in front of what follows, when more has
-     * come or after mu_stream_resume. More than in_max unused: on_close with MU_TOOBIG. */
+     * come or after mu_stream_resume. With in_max unused nothing more is read until mu_stream_resume. */
     size_t (*on_data)(void *arg, const uint8_t *bytes, size_t size);
     /* The other side will send no more; what it left unused was shown before. NULL: treated as closed. */
     void (*on_eof)(void *arg);
@@ -48,7 +48,7 @@ struct mu_stream_limits { /* 0: the default */
 };
 
 /* A stream as it comes from a listener or a connect delivers nothing until it has an owner. Another owner may follow
- * (an upgrade): input not used by the first is shown to the second, at once or at the end of the turn, never inside. */
+ * (an upgrade): input not used by the first is shown to the second at the end of the turn. user NULL: nobody for now. */
 void mu_stream_own(struct mu_stream *s, const struct mu_stream_user *user, void *arg);
 void mu_stream_limit(struct mu_stream *s, const struct mu_stream_limits *limits);
 
@@ -61,8 +61,9 @@ size_t mu_stream_pending(const struct mu_stream *s);
 bool mu_stream_is_full(const struct mu_stream *s); /* pending >= out_high */
 /* Do not wait for the end of the turn. */
 void mu_stream_flush(struct mu_stream *s);
-/* Stop and go on reading; pausing takes effect at once, also in the middle of on_data. */
+/* Stop reading: no on_data, no on_eof until resumed. */
 void mu_stream_pause(struct mu_stream *s);
+/* Go on; what was left unused is shown again at the end of the turn, also when reading had not stopped. */
 void mu_stream_resume(struct mu_stream *s);
 /* Half-close: after what is pending the other side sees the end; reading goes on. */
 void mu_stream_end(struct mu_stream *s);
@@ -77,6 +78,8 @@ void mu_stream_close(struct mu_stream *s);
 
 /* "127.0.0.1:40112", "[::1]:7788", "unix". */
 const char *mu_stream_peer(const struct mu_stream *s);
+/* Input its owner has left unused. */
+size_t mu_stream_unused(const struct mu_stream *s);
 struct mu_loop *mu_stream_loop(const struct mu_stream *s);
 uint64_t mu_stream_bytes_in(const struct mu_stream *s);
 uint64_t mu_stream_bytes_out(const struct mu_stream *s);

@@ -129,6 +129,8 @@ void mu_http_put_status(struct mu_buf *b, unsigned status);
 void mu_http_put_request(struct mu_buf *b, const char *method, const char *target);
 /* "name: value\r\n"; controls in the value are dropped: nobody adds a line through a value. */
 void mu_http_put_field(struct mu_buf *b, const char *name, struct mu_str value);
+/* "Authorization: Bearer TOKEN\r\n" */
+void mu_http_put_bearer(struct mu_buf *b, const char *token);
 void mu_http_put_length(struct mu_buf *b, uint64_t length);
 /* A chunk with its frame; size 0 is not allowed (it would end the body). */
 void mu_http_put_chunk(struct mu_buf *b, const void *bytes, size_t size);
@@ -143,5 +145,7 @@ struct mu_url {
 };
 /* "http://HOST[:PORT][/]", "https://...", "unix:/path"; default port 7788. Anything behind the authority is refused. */
 enum mu_rc mu_url_parse(struct mu_url *out, struct mu_str text, struct mu_err *err);
+/* What Host says: "127.0.0.1:7788"; "localhost" for a unix socket. */
+struct mu_str mu_url_authority(const struct mu_url *url);
 
 #endif

@@ -89,6 +89,13 @@ void mu_http_put_field(struct mu_buf *b, const char *name, struct mu_str value)
     mu_buf_add(b, "\r\n", 2);
 }
 
+void mu_http_put_bearer(struct mu_buf *b, const char *token)
+{
+    mu_buf_addz(b, "Authorization: Bearer ");
+    put_clean(b, token, strlen(token));
+    mu_buf_add(b, "\r\n", 2);
+}
+
 void mu_http_put_length(struct mu_buf *b, uint64_t length)
 {
     mu_buf_addz(b, "Content-Length: ");
@@ -245,4 +252,11 @@ enum mu_rc mu_url_parse(struct mu_url *out, struct mu_str text, struct mu_err *e
              u.host, u.port);
     *out = u;
     return MU_OK;
+}
+
+struct mu_str mu_url_authority(const struct mu_url *url)
+{
+    const char *slashes = strstr(url->text, "//");
+
+    return slashes != NULL ? mu_str_of(slashes + 2) : MU_STR_LIT("localhost");
 }
