@@ -89,7 +89,9 @@ struct mu_reader {
 };
 static inline struct mu_reader mu_reader_of(const void *bytes, size_t size)
 {
-    return (struct mu_reader){ bytes, (const uint8_t *)bytes + size, false };
+    const uint8_t *at = bytes;
+
+    return (struct mu_reader){ at, size ? at + size : at, false }; /* bytes may be NULL when there are none */
 }
 void mu_put_varint(struct mu_buf *b, uint64_t n);
 uint64_t mu_get_varint(struct mu_reader *r);
