@@ -62,6 +62,10 @@ def processes_with(marker):
     return found
 
 
+class Skipped(Exception):
+    """Raised by a test that this machine cannot run: says what is missing."""
+
+
 class Pool:
     """with Pool(nodes=2, cpus=2) as pool: pool("run", "--", "true")"""
 
@@ -200,6 +204,8 @@ def main(tests):
             test()
             passed += 1
             print(f"ok {name}", flush=True)
+        except Skipped as e:
+            print(f"ok {name} # skip {e}", flush=True)
         except Exception as e:  # noqa: BLE001 -- every failure is reported, then the next test runs
             import traceback
             failed += 1
