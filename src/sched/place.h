@@ -1,0 +1,90 @@
+/* sched/place.h -- placement policies: which of the nodes that have room.
+ *
+ * What       a policy scores one node for one need; the highest score wins. `place.c` has the table.
+ * Ownership  nothing is kept: a score depends on the view alone.
+ * Time       none; speeds are learned by the mirror.   Threads  none.   Failure  none.
+ * Limits     scores are integers 1..MU_SCORE_MAX, so that every machine decides alike.
+ *
+ * A new policy is one file in place/ and one row in place.c.
+ */
+#ifndef MU_SCHED_PLACE_H
+#define MU_SCHED_PLACE_H
+
+#include "sched/mirror.h"
+#include "sched/param.h"
+
+enum {
+    MU_SCORE_BITS = 28,
+    MU_SCORE_MAX = (1 << MU_SCORE_BITS) - 1,
+    MU_SCORE_TIER = 1 << (MU_SCORE_BITS - 1), /* a policy may put some nodes above all others with it */
+    MU_WISHES_MAX = 15, /* preferred labels counted, above the score's bits */
+};
+
+/* What a task asks: cpu always, and each other kind with an amount above 0. */
+struct mu_need {
+    struct mu_res res;
+    uint32_t kinds;
+    uint8_t kind[MU_RES_MAX];
+};
+
+struct mu_place_view {
+    const struct mu_mirror *mirror;
+    const struct mu_need *need;
+    const uint64_t *param;
+};
+
+enum mu_pick {
+    MU_PICK_FIRST, /* the lowest id of the best */
+    MU_PICK_ANY,   /* one of the best, uniformly */
+    MU_PICK_NEXT,  /* the next of the best after the node chosen last */
+};
+
+struct mu_place_policy {
+    const char *name, *about;
+    const struct mu_param *params;
+    uint32_t param_count;
+    enum mu_pick pick;
+    bool tight;    /* fills nodes up: a search that cannot see all nodes starts at the first */
+    uint32_t zero; /* the score that people read as 0 */
+    uint32_t unit; /* and what they read as 1 */
+    /* The node has room when asked. */
+    uint32_t (*score)(const struct mu_place_view *v, uint32_t node);
+};
+
+extern const struct mu_place_policy mu_place_random, mu_place_round_robin, mu_place_least_load,
+    mu_place_least_response_time, mu_place_pack, mu_place_spread, mu_place_best_fit, mu_place_dot;
+
+/* The i-th policy, NULL past the end; index by name, UINT32_MAX if there is none. */
+const struct mu_place_policy *mu_place_at(uint32_t i);
+uint32_t mu_place_find(struct mu_str name);
+
+enum { MU_PLACES_MAX = 16 };
+
+static inline bool mu_place_fits(const struct mu_mirror *m, uint32_t node, const struct mu_need *need)
+{
+    for (uint32_t i = 0; i < need->kinds; i++)
+        if (*mu_mirror_free(m, node, need->kind[i]) < (int64_t)need->res.amount[need->kind[i]])
+            return false;
+    return true;
+}
+/* What would be left of the i-th kind asked once the task is there, as a share of the node's total. */
+static inline uint32_t mu_place_rest(const struct mu_place_view *v, uint32_t node, uint32_t i)
+{
+    uint32_t kind = v->need->kind[i];
+    uint64_t rest = (uint64_t)*mu_mirror_free(v->mirror, node, kind) - v->need->res.amount[kind];
+
+    if (kind < MU_MIRROR_KINDS)
+        return mu_share_by(rest, v->mirror->nodes[node].inverse[kind]);
+    return (uint32_t)((unsigned __int128)rest * (MU_SHARE_ONE - 1) / mu_mirror_total(v->mirror, node, kind));
+}
+/* The sum of these. */
+static inline uint32_t mu_place_rest_sum(const struct mu_place_view *v, uint32_t node)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < v->need->kinds; i++)
+        sum += mu_place_rest(v, node, i);
+    return sum;
+}
+
+#endif

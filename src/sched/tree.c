@@ -1,0 +1,192 @@
+/* sched/tree.c -- see tree.h. A line of 16 scores is one cache line: a changed score touches its own line
+ * and, as a rule, one entry of the small level above. */
+#include "sched/tree.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t line_max(const uint32_t *line)
+{
+    uint32_t best = 0;
+
+    for (int i = 0; i < MU_TREE_FAN; i++)
+        best = line[i] > best ? line[i] : best;
+    return best;
+}
+
+/* How many places below this line have its highest score. */
+static uint32_t line_ties(const struct mu_tree *t, uint32_t level, uint32_t line, uint32_t best)
+{
+    const uint32_t *scores = &t->level[level][line * MU_TREE_FAN];
+    const uint32_t *below = level ? &t->ties[level][line * MU_TREE_FAN] : NULL;
+    uint32_t n = 0;
+
+    for (int i = 0; i < MU_TREE_FAN && best != 0; i++)
+        if (scores[i] == best)
+            n += below ? below[i] : 1;
+    return n;
+}
+
+static uint32_t padded(uint32_t n)
+{
+    return (n + MU_TREE_FAN - 1) / MU_TREE_FAN * MU_TREE_FAN;
+}
+
+void mu_tree_init(struct mu_tree *t, uint32_t places, bool counted)
+{
+    uint32_t sizes[MU_TREE_LEVELS] = { padded(places ? places : 1) }, top = 0;
+    size_t scores = sizes[0], ties = 0;
+
+    while (sizes[top] > 1) {
+        uint32_t lines = sizes[top] / MU_TREE_FAN;
+
+        MU_ASSERT(top + 1 < MU_TREE_LEVELS);
+        sizes[++top] = lines == 1 ? 1 : padded(lines);
+        scores += padded(lines);
+        ties += counted ? padded(lines) : 0;
+    }
+    size_t bytes = (scores + ties) * sizeof *t->block;
+    *t = (struct mu_tree){ .places = sizes[0], .top = top };
+    t->block = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    MU_ASSERT(t->block != NULL);
+    memset(t->block, 0, bytes);
+    uint32_t *at = t->block;
+    for (uint32_t l = 0; l <= top; l++, at += padded(sizes[l - 1]))
+        t->level[l] = at;
+    for (uint32_t l = 1; counted && l <= top; l++, at += padded(sizes[l - 1]))
+        t->ties[l] = at;
+}
+
+void mu_tree_fini(struct mu_tree *t)
+{
+    free(t->block);
+    *t = (struct mu_tree){ 0 };
+}
+
+/* Counted trees have no early way out but an unchanged line. */
+static void climb_counted(struct mu_tree *t, uint32_t i)
+{
+    for (uint32_t l = 0; l < t->top; l++) {
+        i /= MU_TREE_FAN;
+        uint32_t best = line_max(&t->level[l][i * MU_TREE_FAN]);
+        uint32_t ties = line_ties(t, l, i, best);
+
+        if (t->level[l + 1][i] == best && t->ties[l + 1][i] == ties)
+            return;
+        t->level[l + 1][i] = best;
+        t->ties[l + 1][i] = ties;
+    }
+}
+
+void mu_tree_set(struct mu_tree *t, uint32_t place, uint32_t score)
+{
+    uint32_t old = t->level[0][place];
+
+    MU_ASSERT(place < t->places);
+    if (old == score)
+        return;
+    t->level[0][place] = score;
+    if (t->ties[1]) {
+        climb_counted(t, place);
+        return;
+    }
+    for (uint32_t l = 0; l < t->top; l++) {
+        place /= MU_TREE_FAN;
+        uint32_t *above = &t->level[l + 1][place], was = *above;
+
+        if (score > was)
+            *above = score;
+        else if (old == was)
+            *above = line_max(&t->level[l][place * MU_TREE_FAN]);
+        if (*above == was)
+            return;
+        old = was;
+        score = *above;
+    }
+}
+
+void mu_tree_build(struct mu_tree *t)
+{
+    uint32_t lines = t->places / MU_TREE_FAN;
+
+    for (uint32_t l = 0; l < t->top; l++, lines = padded(lines) / MU_TREE_FAN)
+        for (uint32_t i = 0; i < lines; i++) {
+            uint32_t best = line_max(&t->level[l][i * MU_TREE_FAN]);
+
+            t->level[l + 1][i] = best;
+            if (t->ties[l + 1])
+                t->ties[l + 1][i] = line_ties(t, l, i, best);
+        }
+}
+
+/* From an entry of a level down to the first place below it with that score. */
+static uint32_t descend(const struct mu_tree *t, uint32_t level, uint32_t i)
+{
+    uint32_t score = t->level[level][i];
+
+    while (level-- > 0) {
+        const uint32_t *line = &t->level[level][i *= MU_TREE_FAN];
+
+        while (*line != score)
+            line++, i++;
+    }
+    return i;
+}
+
+uint32_t mu_tree_first(const struct mu_tree *t)
+{
+    return mu_tree_best(t) ? descend(t, t->top, 0) : MU_TREE_NONE;
+}
+
+uint32_t mu_tree_after(const struct mu_tree *t, uint32_t place)
+{
+    uint32_t best = mu_tree_best(t);
+
+    if (best == 0)
+        return MU_TREE_NONE;
+    for (uint32_t l = 0, i = place; l < t->top && place < t->places; l++, i /= MU_TREE_FAN)
+        for (uint32_t j = i + 1; j % MU_TREE_FAN != 0; j++)
+            if (t->level[l][j] == best)
+                return descend(t, l, j);
+    return descend(t, t->top, 0);
+}
+
+uint32_t mu_tree_ties(const struct mu_tree *t)
+{
+    return t->ties[t->top][0];
+}
+
+uint32_t mu_tree_kth(const struct mu_tree *t, uint32_t k)
+{
+    uint32_t i = 0, best = mu_tree_best(t);
+
+    MU_ASSERT(best != 0 && k < mu_tree_ties(t));
+    for (uint32_t level = t->top; level-- > 0;) {
+        i *= MU_TREE_FAN;
+        for (;; i++) {
+            if (t->level[level][i] != best)
+                continue;
+            uint32_t n = level ? t->ties[level][i] : 1;
+            if (k < n)
+                break;
+            k -= n;
+        }
+    }
+    return i;
+}
+
+uint32_t mu_tree_runner_up(const struct mu_tree *t, uint32_t place)
+{
+    uint32_t best = 0, at_level = 0, at = MU_TREE_NONE;
+
+    for (uint32_t l = 0, i = place; l < t->top; l++, i /= MU_TREE_FAN) {
+        uint32_t line = i / MU_TREE_FAN * MU_TREE_FAN;
+
+        for (uint32_t j = line; j < line + MU_TREE_FAN; j++)
+            if (j != i && t->level[l][j] > best)
+                best = t->level[l][j], at_level = l, at = j;
+    }
+    return best ? descend(t, at_level, at) : MU_TREE_NONE;
+}
