@@ -3,7 +3,7 @@
 #include "base/assert.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
-enum { DEPTH_MAX = 8, VARINT_MAX = 10, SCALAR_MAX = 2 + VARINT_MAX };
+enum { DEPTH_MAX = 8, VARINT_MAX = 10, KEY_MAX = 2, SCALAR_MAX = KEY_MAX + VARINT_MAX };
 
 /* ---- encode ---- */
 
@@ -20,9 +20,14 @@ static inline unsigned varint_size(uint64_t n)
     return (unsigned)(70 - __builtin_clzll(n | 1)) / 7;
 }
 
-static inline uint8_t *tag_at(uint8_t *at, unsigned tag, unsigned wire)
+static inline uint8_t *key_at(uint8_t *at, unsigned key)
 {
-    return varint_at(at, tag << 3 | wire);
+    if (key >= 0x80) {
+        *at++ = (uint8_t)(key | 0x80);
+        key >>= 7;
+    }
+    *at++ = (uint8_t)key;
+    return at;
 }
 
 void mu_put_varint(struct mu_buf *b, uint64_t n)
@@ -41,16 +46,16 @@ void mu_put_bytes(struct mu_buf *b, const void *bytes, size_t size)
     b->size += (size_t)(end - at) + size;
 }
 
-static void put_str(struct mu_buf *b, unsigned tag, struct mu_str s)
+static void put_str(struct mu_buf *b, unsigned key, struct mu_str s)
 {
-    uint8_t *at = mu_buf_room(b, SCALAR_MAX + s.size), *end = varint_at(tag_at(at, tag, WIRE_BYTES), s.size);
+    uint8_t *at = mu_buf_room(b, SCALAR_MAX + s.size), *end = varint_at(key_at(at, key), s.size);
 
     if (s.size)
         memcpy(end, s.at, s.size);
     b->size += (size_t)(end - at) + s.size;
 }
 
-static void put_packed(struct mu_buf *b, unsigned tag, const struct mu_u64s *list)
+static void put_packed(struct mu_buf *b, unsigned key, const struct mu_u64s *list)
 {
     size_t size = 0;
     uint8_t *at, *end;
@@ -58,7 +63,7 @@ static void put_packed(struct mu_buf *b, unsigned tag, const struct mu_u64s *lis
     for (uint32_t i = 0; i < list->count; i++)
         size += varint_size(list->at[i]);
     at = mu_buf_room(b, SCALAR_MAX + size);
-    end = varint_at(tag_at(at, tag, WIRE_BYTES), size);
+    end = varint_at(key_at(at, key), size);
     for (uint32_t i = 0; i < list->count; i++)
         end = varint_at(end, list->at[i]);
     b->size += (size_t)(end - at);
@@ -98,15 +103,15 @@ static void put_repeated(struct mu_buf *b, const struct mu_pb_field *f, const vo
     if (f->type == MU_PB_STR) {
         const struct mu_str *s = value;
         if (s->size)
-            put_str(b, f->tag, *s);
+            put_str(b, f->key, *s);
     } else if (f->type == MU_PB_STRS) {
         const struct mu_strs *list = value;
         for (uint32_t i = 0; i < list->count; i++)
-            put_str(b, f->tag, list->at[i]);
+            put_str(b, f->key, list->at[i]);
     } else if (f->type == MU_PB_U64S) {
         const struct mu_u64s *list = value;
         if (list->count)
-            put_packed(b, f->tag, list);
+            put_packed(b, f->key, list);
     } else {
         const char *element = *(const char *const *)value;
         uint32_t count = *(const uint32_t *)(const void *)((const char *)msg + f->count_offset);
@@ -141,7 +146,7 @@ void mu_pb_put(struct mu_buf *b, const struct mu_pb *pb, const void *msg)
         if (f->type <= MU_PB_BOOL) {
             uint64_t n = scalar_of(f, value);
             if (n)
-                at = varint_at(tag_at(at, f->tag, WIRE_VARINT), n);
+                at = varint_at(key_at(at, f->key), n);
         } else {
             b->size = (size_t)(at - b->at);
             put_repeated(b, f, msg, value);
@@ -153,11 +158,11 @@ void mu_pb_put(struct mu_buf *b, const struct mu_pb *pb, const void *msg)
 
 /* ---- decode ---- */
 
-static uint64_t get_long_varint(struct mu_reader *r)
+uint64_t mu_get_long_varint(struct mu_reader *r)
 {
     uint64_t n = 0;
 
-    for (unsigned shift = 0; shift < 70 && r->at < r->end; shift += 7) {
+    for (unsigned shift = 0; shift < 70 && !r->bad && r->at < r->end; shift += 7) {
         uint8_t byte = *r->at++;
         if (shift == 63 && byte > 1)
             break; /* more than 64 bits */
@@ -169,16 +174,9 @@ static uint64_t get_long_varint(struct mu_reader *r)
     return 0;
 }
 
-static inline uint64_t get_varint(struct mu_reader *r)
+struct mu_str mu_get_bytes(struct mu_reader *r)
 {
-    if (r->at < r->end && *r->at < 0x80)
-        return *r->at++;
-    return get_long_varint(r);
-}
-
-static inline struct mu_str get_bytes(struct mu_reader *r)
-{
-    uint64_t size = get_varint(r);
+    uint64_t size = mu_get_varint(r);
     struct mu_str s = { (const char *)r->at, (uint32_t)size };
 
     if (r->bad || size > (uint64_t)(r->end - r->at) || size > UINT32_MAX) {
@@ -189,24 +187,14 @@ static inline struct mu_str get_bytes(struct mu_reader *r)
     return s;
 }
 
-uint64_t mu_get_varint(struct mu_reader *r)
-{
-    return r->bad ? 0 : get_varint(r);
-}
-
-struct mu_str mu_get_bytes(struct mu_reader *r)
-{
-    return r->bad ? (struct mu_str){ NULL, 0 } : get_bytes(r);
-}
-
 static void skip_value(struct mu_reader *r, unsigned wire)
 {
     size_t size = wire == WIRE_FIXED64 ? 8 : 4;
 
     if (wire == WIRE_VARINT)
-        get_varint(r);
+        mu_get_varint(r);
     else if (wire == WIRE_BYTES)
-        get_bytes(r);
+        mu_get_bytes(r);
     else if ((wire == WIRE_FIXED64 || wire == WIRE_FIXED32) && (size_t)(r->end - r->at) >= size)
         r->at += size;
     else
@@ -229,7 +217,7 @@ static uint32_t count_elements(struct mu_reader r, const struct mu_pb_field *f, 
 
     while (!r.bad) {
         if (key >> 3 == f->tag && (key & 7) == WIRE_BYTES) {
-            struct mu_str s = get_bytes(&r);
+            struct mu_str s = mu_get_bytes(&r);
             count += f->type == MU_PB_U64S ? varints_in(s) : 1;
         } else {
             count += key >> 3 == f->tag;
@@ -237,7 +225,7 @@ static uint32_t count_elements(struct mu_reader r, const struct mu_pb_field *f, 
         }
         if (r.at == r.end)
             break;
-        key = get_varint(&r);
+        key = mu_get_varint(&r);
     }
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
@@ -262,16 +250,16 @@ static bool get_u64s(struct mu_reader *r, const struct mu_pb_field *f, struct mu
     uint64_t *to;
 
     if (wire == WIRE_VARINT) {
-        uint64_t n = get_varint(r);
+        uint64_t n = mu_get_varint(r);
         to = r->bad ? NULL : next_element(before, f, &list->at, &list->count, sizeof n, wire, arena);
         if (to)
             *to = n;
         return to != NULL;
     }
-    struct mu_str packed = get_bytes(r);
+    struct mu_str packed = mu_get_bytes(r);
     in = mu_reader_of(packed.at, packed.size);
     while (!r->bad && in.at < in.end) {
-        uint64_t n = get_varint(&in);
+        uint64_t n = mu_get_varint(&in);
         to = in.bad ? NULL : next_element(before, f, &list->at, &list->count, sizeof n, wire, arena);
         if (to == NULL)
             return false;
@@ -291,7 +279,7 @@ static bool get_repeated(struct mu_reader *r, const struct mu_pb_field *f, void 
         return get_u64s(r, f, value, wire, arena);
     if (wire != WIRE_BYTES)
         return false;
-    bytes = get_bytes(r);
+    bytes = mu_get_bytes(r);
     if (r->bad)
         return false;
     if (f->type == MU_PB_STR) {
@@ -327,31 +315,67 @@ static inline bool set_scalar(const struct mu_pb_field *f, void *value, uint64_t
     }
 }
 
+/* A field that is not where the writer of our tables would put it: unknown, out of order, or of another wire
+ * type. Answers its row, or NULL when it was skipped or, with r->bad, cannot be. */
+static const struct mu_pb_field *find_row(const struct mu_pb *pb, uint64_t key, struct mu_reader *r)
+{
+    for (const struct mu_pb_field *f = pb->fields, *end = f + pb->count; f < end; f++) {
+        if (f->tag != key >> 3)
+            continue;
+        if (f->key == key || (f->type == MU_PB_U64S && (key & 7) == WIRE_VARINT))
+            return f;
+        r->bad = true;
+    }
+    if (key >> 3 == 0 || key > UINT32_MAX)
+        r->bad = true;
+    if (!r->bad)
+        skip_value(r, key & 7);
+    return NULL;
+}
+
+/* As mu_get_varint, with the widths that are common in line. */
+static inline uint64_t get_short_varint(struct mu_reader *r)
+{
+    const uint8_t *at = r->at;
+
+    if (r->end - at < 4)
+        return mu_get_varint(r);
+    if (at[0] < 0x80) {
+        r->at = at + 1;
+        return at[0];
+    }
+    if (at[1] < 0x80) {
+        r->at = at + 2;
+        return (uint64_t)at[1] << 7 | (at[0] & 0x7fu);
+    }
+    if (at[2] < 0x80) {
+        r->at = at + 3;
+        return (uint64_t)at[2] << 14 | (at[1] & 0x7fu) << 7 | (at[0] & 0x7fu);
+    }
+    return mu_get_long_varint(r);
+}
+
 static bool get_msg(const struct mu_pb *pb, void *msg, struct mu_str bytes, struct mu_arena *arena, unsigned depth)
 {
     struct mu_reader r = mu_reader_of(bytes.at, bytes.size);
-    const struct mu_pb_field *f = pb->fields, *end = f + pb->count;
+    const struct mu_pb_field *next = pb->fields, *end = next + pb->count;
 
-    while (r.at < r.end) {
-        uint64_t key = get_varint(&r), tag = key >> 3;
-        if (r.bad || tag == 0 || key > UINT32_MAX)
-            return false;
-        if (f == end || f->tag > tag)
-            f = pb->fields; /* not in ascending order, or a field repeats: from the first row again */
-        while (f < end && f->tag < tag)
-            f++;
-        if (f == end || f->tag != tag) {
-            skip_value(&r, key & 7);
-        } else if (f->type <= MU_PB_BOOL) {
-            if ((key & 7) != WIRE_VARINT || !set_scalar(f, (char *)msg + f->offset, get_varint(&r)))
+    while (r.at < r.end && !r.bad) {
+        uint64_t key = get_short_varint(&r);
+        const struct mu_pb_field *f;
+        while (next < end && next->key < key) /* rows and fields ascend; zeros were not written */
+            next++;
+        f = next < end && next->key == key ? next : find_row(pb, key, &r);
+        if (f == NULL)
+            continue;
+        if (f->type <= MU_PB_BOOL) {
+            if (!set_scalar(f, (char *)msg + f->offset, get_short_varint(&r)))
                 return false;
         } else if (!get_repeated(&r, f, msg, key & 7, arena, depth)) {
             return false;
         }
-        if (r.bad)
-            return false;
     }
-    return true;
+    return !r.bad;
 }
 
 bool mu_pb_get(const struct mu_pb *pb, void *msg, struct mu_str bytes, struct mu_arena *arena)

@@ -36,11 +36,12 @@ struct mu_u64s {
 struct mu_pb;
 struct mu_pb_field {
     uint16_t tag;
-    uint16_t type;           /* enum mu_pb_type */
+    uint16_t key;            /* tag and wire type as they stand before the value */
     uint16_t offset;         /* of the value; of the pointer of repeated messages */
     uint16_t count_offset;   /* MSGS: of its uint32_t count */
     const char *name;
     const struct mu_pb *msg; /* MSGS: the element's table */
+    enum mu_pb_type type;
 };
 struct mu_pb {
     const char *name;
@@ -58,9 +59,12 @@ struct mu_pb {
 #define MU_PB_C_U64S struct mu_u64s
 #define MU_PB_MEMBER(T, tag, kind, name) MU_PB_C_##kind name;
 #define MU_PB_MEMBERS(T, tag, type, name) struct type *name; uint32_t name##_count;
-#define MU_PB_ROW(T, tag, kind, name) { tag, MU_PB_##kind, offsetof(struct T, name), 0, #name, NULL },
-#define MU_PB_ROWS(T, tag, type, name) \
-    { tag, MU_PB_MSGS, offsetof(struct T, name), offsetof(struct T, name##_count), #name, &type##_pb },
+#define MU_PB_KEY(tag, type) ((tag) << 3 | ((type) > MU_PB_BOOL ? 2 : 0)) /* 2: length and bytes, 0: varint */
+#define MU_PB_ROW(T, tag, kind, name) \
+    { tag, MU_PB_KEY(tag, MU_PB_##kind), offsetof(struct T, name), 0, #name, NULL, MU_PB_##kind },
+#define MU_PB_ROWS(T, tag, type, name)                                                                         \
+    { tag, MU_PB_KEY(tag, MU_PB_MSGS), offsetof(struct T, name), offsetof(struct T, name##_count), #name, \
+      &type##_pb, MU_PB_MSGS },
 #define MU_PB_STRUCT(type, FIELDS)                             \
     struct type { FIELDS(type, MU_PB_MEMBER, MU_PB_MEMBERS) }; \
     extern const struct mu_pb type##_pb;
@@ -94,7 +98,13 @@ static inline struct mu_reader mu_reader_of(const void *bytes, size_t size)
     return (struct mu_reader){ at, size ? at + size : at, false }; /* bytes may be NULL when there are none */
 }
 void mu_put_varint(struct mu_buf *b, uint64_t n);
-uint64_t mu_get_varint(struct mu_reader *r);
+uint64_t mu_get_long_varint(struct mu_reader *r); /* behind mu_get_varint */
+static inline uint64_t mu_get_varint(struct mu_reader *r)
+{
+    if (!r->bad && r->at < r->end && *r->at < 0x80)
+        return *r->at++;
+    return mu_get_long_varint(r);
+}
 /* Length, then bytes. */
 void mu_put_bytes(struct mu_buf *b, const void *bytes, size_t size);
 struct mu_str mu_get_bytes(struct mu_reader *r);

@@ -43,17 +43,15 @@ void mu_buf_fini(struct mu_buf *b)
     *b = (struct mu_buf){ 0 };
 }
 
-uint8_t *mu_buf_room(struct mu_buf *b, size_t n)
+void mu_buf_grow(struct mu_buf *b, size_t n)
 {
-    if (b->cap - b->size < n) {
-        size_t cap = b->cap ? b->cap * 2 : 128;
-        while (cap - b->size < n)
-            cap *= 2;
-        b->at = realloc(b->at, cap);
-        MU_ASSERT(b->at != NULL);
-        b->cap = cap;
-    }
-    return b->at + b->size;
+    size_t cap = b->cap ? b->cap * 2 : 128;
+
+    while (cap - b->size < n)
+        cap *= 2;
+    b->at = realloc(b->at, cap);
+    MU_ASSERT(b->at != NULL);
+    b->cap = cap;
 }
 
 void mu_buf_add(struct mu_buf *b, const void *bytes, size_t n)

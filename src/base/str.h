@@ -50,8 +50,14 @@ struct mu_buf {
 };
 
 void mu_buf_fini(struct mu_buf *b);
+void mu_buf_grow(struct mu_buf *b, size_t n); /* behind mu_buf_room */
 /* Room for n more bytes; returns where they go; does not change size. */
-uint8_t *mu_buf_room(struct mu_buf *b, size_t n);
+static inline uint8_t *mu_buf_room(struct mu_buf *b, size_t n)
+{
+    if (b->cap - b->size < n)
+        mu_buf_grow(b, n);
+    return b->at + b->size;
+}
 void mu_buf_add(struct mu_buf *b, const void *bytes, size_t n);
 void mu_buf_addz(struct mu_buf *b, const char *z);
 void mu_buf_addc(struct mu_buf *b, char c);
