@@ -9,6 +9,7 @@ void mu_follow_commit(struct mu_journal *j, uint64_t epoch, const uint8_t *hash,
 {
     uint64_t seq = j->next++;
 
+    j->last_size = size;
     memcpy(j->chain, hash, MU_HASH_BYTES);
     j->last_epoch = epoch;
     j->user.on_commit(j->user.arg, seq, epoch, payload, size);
@@ -127,7 +128,8 @@ static void on_read(void *arg, const struct mu_engine_answer *a)
         at_end(j, for_lead);
 }
 
-/* Reads begin at the last record seen, to see that it is still there; a read that brings nothing else is the end. */
+/* Reads begin at the last record seen, to see that it is still there; a read that brings nothing else is the end. So the
+ * limit leaves room for more than that one. */
 void mu_follow_read(struct mu_journal *j)
 {
     if (j->dead || j->reading || j->load.active || mu_lead_holds(j))
@@ -136,7 +138,7 @@ void mu_follow_read(struct mu_journal *j)
     j->reading = true;
     j->read_for_lead = j->role == MU_ROLE_CATCHUP;
     j->read.seq = j->next - 1;
-    j->read.limit = MU_READ_BYTES;
+    j->read.limit = MU_READ_BYTES + j->last_size + MU_RECORD_EXTRA;
     mu_journal_start(j, &j->read);
 }
 

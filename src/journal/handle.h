@@ -124,6 +124,7 @@ struct mu_journal {
 
     /* what was committed to the user */
     uint64_t next, last_epoch, floor;
+    size_t last_size; /* payload of the last one */
     uint8_t chain[MU_HASH_BYTES];
 
     /* follow */

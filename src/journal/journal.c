@@ -6,6 +6,7 @@
 
 static const struct mu_engine_ops *const engines[] = {
     &mu_engine_memory,
+    &mu_engine_sqlite,
 };
 
 static const char *const end_texts[] = {
@@ -144,6 +145,7 @@ static struct mu_journal *handle_new(const char *url, const struct mu_journal_op
     j->engine_user = (struct mu_engine_user){ .arg = j, .on_hint = on_engine_hint, .on_fatal = on_engine_fatal };
     j->hasher = mu_hasher_new();
     j->next = j->floor = 1;
+    j->last_size = MU_GENESIS_BYTES;
     j->host.random(j->host.arg, j->nonce, sizeof j->nonce);
     mu_follow_init(j);
     mu_load_init(j);

@@ -88,6 +88,7 @@ static void load_done(struct mu_journal *j)
     j->next = l->m.upto + 1;
     j->floor = l->m.upto > 1 ? l->m.upto : 1;
     j->last_epoch = l->m.epoch;
+    j->last_size = j->limits.record_max; /* not known */
     memcpy(j->chain, l->m.chain, MU_HASH_BYTES);
     j->user.load_end(j->user.arg, true);
     mu_follow_read(j);

@@ -226,15 +226,6 @@ static bool is_quiet(void *arg)
     return p->open == 0 || p->fatal;
 }
 
-static bool has_room(void *arg)
-{
-    struct peer *p = arg;
-    struct mu_journal_limits limits;
-
-    mu_journal_limits_get(p->j, &limits);
-    return p->fatal || p->open < limits.inflight_max;
-}
-
 bool peer_fill(struct peer *p, uint64_t count, size_t size, uint64_t limit_ms)
 {
     uint8_t *bytes = malloc(size + sizeof count);
@@ -249,8 +240,7 @@ bool peer_fill(struct peer *p, uint64_t count, size_t size, uint64_t limit_ms)
             i++;
             break;
         case MU_JOURNAL_BUSY:
-            good = p->open > 0 ? host_until(p->host, has_room, p, limit_ms) && host_turn(p->host, limit_ms)
-                               : host_turn(p->host, limit_ms);
+            good = host_turn(p->host, limit_ms);
             break;
         default:
             good = false;
