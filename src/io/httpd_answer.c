@@ -42,8 +42,8 @@ static void put_error(struct mu_buf *b, const char *code, const char *field, con
     mu_json_ktext(b, "message", message);
     if (field != NULL && field[0] != '\0')
         mu_json_ktext(b, "field", field);
-    mu_json_close(b, '}');
-    mu_json_close(b, '}');
+    mu_json_close(b, '{');
+    mu_json_close(b, '{');
     mu_buf_addc(b, '\n');
 }
 
