@@ -13,6 +13,11 @@ static const char *const ends[] = {
     MU_END_MAP(X)
 #undef X
 };
+static const char *const nostarts[] = {
+#define X(name, text) [MU_NOSTART_##name] = text,
+    MU_NOSTART_MAP(X)
+#undef X
+};
 static const char *const node_states[] = {
 #define X(name, text) [MU_NODE_##name] = text,
     MU_NODE_STATE_MAP(X)
@@ -29,6 +34,11 @@ const char *mu_end_text(enum mu_end e)
 {
     MU_ASSERT(e < MU_ENDS);
     return ends[e];
+}
+
+const char *mu_nostart_text(uint32_t code)
+{
+    return code >> 16 < MU_NOSTARTS ? nostarts[code >> 16] : "cannot be started";
 }
 
 const char *mu_node_state_text(enum mu_node_state s)

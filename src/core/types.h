@@ -68,7 +68,7 @@ static inline bool mu_task_is_waiting(enum mu_task_state s) { return s <= MU_TAS
     X(SIGNAL, "signal")       /* code = signal */                               \
     X(TIMEOUT, "timeout")     /* stopped because its time limit passed */       \
     X(CANCEL, "cancel")       /* stopped because its job was cancelled */       \
-    X(NOSTART, "no-start")    /* could not be started; code = errno */          \
+    X(NOSTART, "no-start")    /* could not be started; code: see mu_nostart */  \
     X(OOM, "out-of-memory")   /* killed at its memory limit */                  \
     X(NODE_LOST, "node-lost") /* the node, or its spawner, died or fell silent */ \
     X(DEADLINE, "deadline")   /* stopped because its job's deadline passed */   \
@@ -79,6 +79,25 @@ static inline bool mu_task_is_waiting(enum mu_task_state s) { return s <= MU_TAS
 enum mu_end { MU_END_MAP(X) MU_ENDS };
 #undef X
 const char *mu_end_text(enum mu_end e);
+
+/* The code of a NOSTART: errno in its low 16 bits, what failed above them. A shell's 127 is EXEC with ENOENT, any other
+ * EXEC 126. */
+#define MU_NOSTART_MAP(X)                                                       \
+    X(EXEC, "cannot run the program")                                           \
+    X(CWD, "cannot change to its directory")                                    \
+    X(STDIN, "cannot open its stdin")                                           \
+    X(STDOUT, "cannot open its stdout")                                         \
+    X(STDERR, "cannot open its stderr")                                         \
+    X(USER, "cannot become its user")                                           \
+    X(CGROUP, "cannot enter its control group")                                 \
+    X(LIMIT, "cannot set its limits")                                           \
+    X(FORK, "cannot start a process")
+#define X(name, text) MU_NOSTART_##name,
+enum mu_nostart { MU_NOSTART_MAP(X) MU_NOSTARTS };
+#undef X
+static inline uint32_t mu_nostart_errno(uint32_t code) { return code & 0xffff; }
+/* What failed, without the reason of the system. */
+const char *mu_nostart_text(uint32_t code);
 
 /* A job that comes in parts: MU_OPEN_WHOLE starts when it is complete and is dropped whole if its leader is
  * lost before; MU_OPEN_STREAM runs tasks as they come and stays open until its last part. */
