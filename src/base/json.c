@@ -8,7 +8,7 @@
 
 static void value_begin(struct mu_buf *b)
 {
-    static const bool opens[256] = { ['{'] = true, ['['] = true, [':'] = true, ['\n'] = true, [','] = true };
+    static const bool opens[256] = { ['{'] = true, ['['] = true, [':'] = true, ['\n'] = true, [','] = true, [' '] = true };
 
     if (b->size > 0 && !opens[b->at[b->size - 1]])
         mu_buf_addc(b, ',');

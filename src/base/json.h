@@ -4,7 +4,7 @@
  * Ownership  the buffer is the caller's.
  * Time, Threads  none.
  * Failure    none: bytes that are not UTF-8 become U+FFFD, a number that is not finite becomes null.
- * Limits     none: the caller closes what it opens; values of a stream are separated by '\n'.
+ * Limits     none: the caller closes what it opens; a value after other text wants '\n' or ' ' before it.
  */
 #ifndef MU_BASE_JSON_H
 #define MU_BASE_JSON_H

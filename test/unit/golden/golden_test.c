@@ -27,15 +27,6 @@ static void unhex(struct mu_buf *b, struct mu_str digits)
     }
 }
 
-static void json(struct mu_buf *b, const struct mu_pb *pb, const void *record)
-{
-    struct mu_buf text = { 0 };
-
-    mu_pb_print(&text, pb, record);
-    mu_buf_add(b, text.at, text.size);
-    mu_buf_fini(&text);
-}
-
 static void line_begin(struct mu_buf *b, const char *name, const struct mu_buf *bytes)
 {
     mu_buf_printf(b, "%s ", name);
@@ -51,7 +42,7 @@ static void record_line(struct mu_buf *b, const struct mu_pb *pb)
 
     mu_pb_put(&bytes, pb, record);
     line_begin(b, pb->name, &bytes);
-    json(b, pb, record);
+    mu_pb_print(b, pb, record);
     mu_buf_addc(b, '\n');
     mu_buf_fini(&bytes);
     mu_arena_fini(&arena);
@@ -69,7 +60,7 @@ static void entry_words(struct mu_buf *b, const struct mu_buf *bytes)
         mu_buf_printf(b, "%llu", (unsigned long long)time_ms);
     while (mu_entry_next(&r, &ev, &arena)) {
         mu_buf_printf(b, " %s ", mu_event_name(ev.kind));
-        json(b, mu_event_pb(ev.kind), &ev.submit);
+        mu_pb_print(b, mu_event_pb(ev.kind), &ev.submit);
     }
     mu_buf_addz(b, r.bad ? " damaged" : "");
     mu_arena_fini(&arena);
@@ -100,7 +91,7 @@ static void frame_words(struct mu_buf *b, const struct mu_buf *bytes)
 
     if (rc == MU_OK) {
         mu_buf_printf(b, "%c:%s epoch %llu ", mu_msg_sender(msg.type), mu_msg_name(msg.type), (unsigned long long)msg.epoch);
-        json(b, mu_msg_pb(msg.type), &msg.hello);
+        mu_pb_print(b, mu_msg_pb(msg.type), &msg.hello);
         assert_int_equal(used, bytes->size);
     } else {
         mu_buf_addz(b, rc == MU_AGAIN ? "cut" : err.text);
@@ -145,7 +136,7 @@ static void record_words(struct mu_buf *b, struct mu_str name, const struct mu_b
         fail_msg(MU_STR_FMT ": no such schema any more", MU_STR_ARG(name));
     record = mu_arena_alloc(&arena, pb->size);
     assert_true(mu_pb_get(pb, record, mu_buf_str(bytes), &arena));
-    json(b, pb, record);
+    mu_pb_print(b, pb, record);
     mu_pb_put(&again, pb, record);
     assert_true(mu_str_eq(mu_buf_str(&again), mu_buf_str(bytes)));
     mu_buf_fini(&again);
