@@ -113,10 +113,9 @@ static void every_day_of_eight_thousand_years_comes_back(void **state)
     for (uint64_t day = 0; day < 2932897; day++) {
         ms = day * 86400000 + day % 86400000;
         mu_time_text(text, ms);
-        assert_true(strcmp(last, text) < 0); /* text sorts as time does */
+        if (strcmp(last, text) >= 0 || !mu_parse_time(mu_str_of(text), &back) || back != ms) /* text sorts as time does */
+            fail_msg("day %llu: \"%s\" after \"%s\"", (unsigned long long)day, text, last);
         memcpy(last, text, sizeof last);
-        assert_true(mu_parse_time(mu_str_of(text), &back));
-        assert_int_equal(back, ms);
     }
 }
 
