@@ -47,7 +47,8 @@ enum mu_engine_verb {
     MU_ENGINE_SEAL,  /* put the manifest of snapshot snap, fenced by token */
     MU_ENGINE_SEALS, /* all manifests */
     /* Fenced by token: drop records below `below` (genesis stays readable, but is nobody's predecessor any more: a late
-     * copy of record 1 must not fit), all snapshots but keep (0: leave them), and snapshot drop (0: none). */
+     * copy of record 1 must not fit), snapshots with a number below `older`, and snapshot drop (0: none). Numbers of
+     * snapshots grow and are never used again, so a late copy of this call does no harm. */
     MU_ENGINE_TRIM,
 };
 enum { MU_ENGINE_VERBS = MU_ENGINE_TRIM + 1 };
@@ -70,7 +71,7 @@ struct mu_engine_call {
     enum mu_engine_verb verb;
     uint64_t token, seq;
     uint64_t snap, index; /* PUT GET SEAL */
-    uint64_t below, keep, drop; /* TRIM */
+    uint64_t below, older, drop; /* TRIM */
     size_t limit;         /* READ */
     const uint8_t *bytes; /* APPEND PUT SEAL */
     size_t size;

@@ -98,6 +98,7 @@ struct mu_save {
     enum mu_save_stage stage;
     bool out, image_open;
     unsigned tries;
+    uint64_t count; /* snapshots begun by this handle */
     void *image;
     struct mu_manifest m;
     struct mu_hasher *digest;

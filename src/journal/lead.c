@@ -73,17 +73,13 @@ static void on_lead_answer(void *arg, const struct mu_engine_answer *a)
         mu_lead_maybe_leave(j);
         return;
     }
+    if (j->epoch <= j->last_epoch) {
+        mu_journal_fail(j, MU_CORRUPT, "the store was put back: its next epoch is not above the last one recorded");
+        return;
+    }
     j->role = MU_ROLE_CATCHUP;
     renew_start(j);
     mu_follow_read(j); /* if a read is out: its end will start another, see at_end */
-}
-
-static bool epoch_is_new(struct mu_journal *j)
-{
-    if (j->epoch > j->last_epoch)
-        return true;
-    mu_journal_fail(j, MU_CORRUPT, "the store was put back: its next epoch is not above the last one recorded");
-    return false;
 }
 
 void mu_lead_at_end(struct mu_journal *j)
@@ -92,8 +88,12 @@ void mu_lead_at_end(struct mu_journal *j)
         try_lead(j);
         return;
     }
-    if (j->role != MU_ROLE_CATCHUP || j->valid_until == 0 || !epoch_is_new(j))
+    if (j->role != MU_ROLE_CATCHUP || j->valid_until == 0)
         return; /* without a renewal yet its answer starts another read */
+    if (j->last_epoch >= j->epoch) {
+        mu_lead_token_gone(j); /* another took the lead after us and wrote already */
+        return;
+    }
     j->role = MU_ROLE_LEADER;
     j->led = true;
     j->append_next = j->next;

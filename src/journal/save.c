@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SNAPS_BITS = 24 }; /* of a number: which snapshot of this handle; above it the epoch */
+
 static void save_step(struct mu_journal *j);
 
 static void image_close(struct mu_journal *j, bool stored)
@@ -51,15 +53,14 @@ static void save_begin(struct mu_journal *j)
     struct mu_save *s = &j->save;
     uint64_t upto = 0, bytes = 0;
 
-    if (!j->user.save_open(j->user.arg, &upto, &bytes, &s->image)) {
+    if ((s->count + 1) >> SNAPS_BITS != 0 || !j->user.save_open(j->user.arg, &upto, &bytes, &s->image)) {
         s->stage = MU_SAVE_IDLE;
         return;
     }
     MU_ASSERT(upto == j->next - 1);
     s->image_open = true;
     s->m = (struct mu_manifest){ .upto = upto, .epoch = j->last_epoch };
-    j->host.random(j->host.arg, &s->m.snap, sizeof s->m.snap);
-    s->m.snap |= 1; /* 0 is none */
+    s->m.snap = j->epoch << SNAPS_BITS | ++s->count; /* grows, and is never used again */
     memcpy(s->m.cluster, j->cluster, MU_CLUSTER_BYTES);
     memcpy(s->m.chain, j->chain, MU_HASH_BYTES);
     if (s->buf == NULL)
@@ -126,13 +127,13 @@ static void save_step(struct mu_journal *j)
         break;
     case MU_SAVE_TRIM:
         s->call.below = s->m.upto;
-        s->call.keep = s->m.snap;
+        s->call.older = s->m.snap;
         s->call.drop = 0;
         call_start(j, MU_ENGINE_TRIM);
         break;
     case MU_SAVE_CLEAN:
         s->call.below = 0;
-        s->call.keep = 0;
+        s->call.older = 0;
         s->call.drop = s->m.snap;
         call_start(j, MU_ENGINE_TRIM);
         break;

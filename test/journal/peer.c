@@ -1,6 +1,7 @@
 #include "journal/peer.h"
 
 #include "base/hash.h"
+#include "journal/memory/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static bool save_open(void *arg, uint64_t *upto, uint64_t *bytes, void **image)
     im->size = p->pad == 0 && p->state.count == 0 ? 0 : sizeof im->state + p->pad;
     *upto = p->tail;
     *bytes = im->size;
-    *image = im;
+    *image = p->image = im;
     p->saves++;
     return true;
 }
@@ -159,6 +160,7 @@ static void save_close(void *arg, void *image, bool stored)
 
     p->stored += stored;
     p->refused += !stored;
+    p->image = NULL;
     free(image);
 }
 
@@ -186,6 +188,14 @@ void peer_close(struct peer *p)
     p->j = NULL;
     MU_ASSERT(p->open == 0); /* completion: one done each */
     MU_ASSERT(p->saves == p->stored + p->refused);
+}
+
+void peer_crash(struct peer *p)
+{
+    p->closing = true;
+    mu_memory_crash(p->j);
+    p->j = NULL;
+    free(p->image); /* the memory of a dead process */
 }
 
 static void on_done(void *arg, uint64_t seq, enum mu_journal_end end)
@@ -325,7 +335,7 @@ static void on_confirmed(void *arg, uint64_t seq, enum mu_journal_end end)
 {
     struct peer *p = arg;
 
-    MU_ASSERT(seq == p->tail);
+    MU_ASSERT(end != MU_JOURNAL_OK || (seq == p->tail && p->leading));
     p->confirms[end]++;
 }
 

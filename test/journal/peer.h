@@ -33,6 +33,7 @@ struct peer {
     uint64_t pad, saves, stored, refused, loads, loads_bad;
     uint64_t load_left, load_at;
     struct peer_state loading;
+    void *image; /* while a snapshot is on its way out */
     bool mute; /* save_open says not now */
 };
 
@@ -40,6 +41,7 @@ struct peer {
 void peer_init(struct peer *p, struct host *host, uint64_t *digests);
 enum mu_rc peer_open(struct peer *p, const char *url, const struct mu_journal_options *opt);
 void peer_close(struct peer *p);
+void peer_crash(struct peer *p); /* memory only */
 /* Append as leader: done is counted. */
 enum mu_journal_end peer_append(struct peer *p, const void *bytes, size_t size);
 /* Append count records of size bytes as they are accepted, and wait for all of them. False: lost, or took limit_ms. */

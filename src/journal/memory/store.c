@@ -82,7 +82,14 @@ void mu_store_lose_tail(struct mu_store *s, uint64_t count)
 
 struct mu_store_snap *mu_store_newest(struct mu_store *s)
 {
-    return mu_list_is_empty(&s->snaps) ? NULL : MU_CONTAINER(s->snaps.prev, struct mu_store_snap, link);
+    struct mu_store_snap *best = NULL;
+
+    MU_LIST_EACH(it, &s->snaps) {
+        struct mu_store_snap *snap = MU_CONTAINER(it, struct mu_store_snap, link);
+        if (snap->seal.at != NULL && (best == NULL || snap->id > best->id))
+            best = snap;
+    }
+    return best;
 }
 
 static struct mu_store_snap *snap_find(struct mu_store *s, uint64_t id)
@@ -240,7 +247,7 @@ static enum mu_engine_end do_trim(struct mu_store *s, const struct mu_engine_cal
         return MU_ENGINE_MORE;
     MU_LIST_EACH_SAFE(it, &s->snaps) {
         struct mu_store_snap *snap = MU_CONTAINER(it, struct mu_store_snap, link);
-        if ((call->keep != 0 && snap->id != call->keep) || snap->id == call->drop)
+        if (snap->id < call->older || snap->id == call->drop)
             snap_drop(s, snap);
     }
     return MU_ENGINE_OK;

@@ -35,9 +35,9 @@ enum {
     X(SEAL, "INSERT OR REPLACE INTO seal(snap, bytes) VALUES(?1, ?2)")                                          \
     X(SEALS, "SELECT snap, bytes FROM seal ORDER BY rowid")                                                     \
     X(TRIM_REC, "DELETE FROM rec WHERE seq < ?1")                                                               \
-    X(TRIM_SEAL, "DELETE FROM seal WHERE (?1 <> 0 AND snap <> ?1) OR snap = ?2")                                \
+    X(TRIM_SEAL, "DELETE FROM seal WHERE snap < ?1 OR snap = ?2")                                \
     X(TRIM_CHUNK, "DELETE FROM chunk WHERE rowid IN"                                                            \
-                  " (SELECT rowid FROM chunk WHERE (?1 <> 0 AND snap <> ?1) OR snap = ?2 LIMIT ?3)")            \
+                  " (SELECT rowid FROM chunk WHERE snap < ?1 OR snap = ?2 LIMIT ?3)")            \
     X(FREE, "PRAGMA freelist_count")                                                                            \
     X(PAGES, "PRAGMA page_count")
 
@@ -370,12 +370,12 @@ static enum mu_engine_end trim_snaps(struct mu_db *db, const struct mu_engine_ca
 {
     enum mu_engine_end end;
 
-    bind_u64(db, SQL_TRIM_SEAL, 1, call->keep);
+    bind_u64(db, SQL_TRIM_SEAL, 1, call->older);
     bind_u64(db, SQL_TRIM_SEAL, 2, call->drop);
     end = run(db, SQL_TRIM_SEAL);
     if (end != MU_ENGINE_OK)
         return end;
-    bind_u64(db, SQL_TRIM_CHUNK, 1, call->keep);
+    bind_u64(db, SQL_TRIM_CHUNK, 1, call->older);
     bind_u64(db, SQL_TRIM_CHUNK, 2, call->drop);
     bind_u64(db, SQL_TRIM_CHUNK, 3, TRIM_CHUNKS);
     end = run(db, SQL_TRIM_CHUNK);
