@@ -89,6 +89,7 @@ typedef void mu_history_fn(void *arg, const struct mu_history_answer *answer);
 struct mu_history_find {
     uint64_t job, seq_after, seq_to;
     uint32_t lo, hi, skip, limit;
+    bool last_only; /* of each task the last row only */
 };
 struct mu_history_query *mu_history_results(struct mu_history *h, const struct mu_history_find *find, mu_history_fn *fn, void *arg);
 /* Ended jobs with id < before (or that id alone, when only). Empty strings match all; name is a glob. */

@@ -308,6 +308,18 @@ static void rows_add(struct mu_history_rows *out, const struct mu_result_row *ro
     out->rows[out->rows_count++] = *row;
 }
 
+/* Put row in the place of an earlier one of its task; false: there is none. */
+static bool rows_replace(struct mu_history_rows *out, const struct mu_result_row *row)
+{
+    uint64_t *at = mu_map_find(&out->place, row->ordinal);
+
+    if (at != NULL)
+        out->rows[*at] = *row;
+    else
+        mu_map_put(&out->place, row->ordinal, out->rows_count);
+    return at != NULL;
+}
+
 /* True while more rows are wanted. */
 static bool take_run(struct mu_str body, const struct mu_history_find *find, uint32_t *skip, struct mu_history_rows *out, bool *bad)
 {
@@ -322,6 +334,8 @@ static bool take_run(struct mu_str body, const struct mu_history_find *find, uin
             continue;
         if (*skip > 0) {
             (*skip)--;
+        } else if (find->last_only && rows_replace(out, &row)) {
+            continue;
         } else if (out->rows_count == find->limit) {
             out->more = true;
             return false;
@@ -400,5 +414,6 @@ void mu_history_rows_fini(struct mu_history_rows *rows)
 {
     free(rows->rows);
     free(rows->jobs);
+    mu_map_fini(&rows->place);
     mu_arena_fini(&rows->arena);
 }

@@ -10,6 +10,7 @@
 #ifndef MU_SERVER_HISTORY_DB_H
 #define MU_SERVER_HISTORY_DB_H
 
+#include "base/map.h"
 #include "server/history.h"
 
 struct mu_history_db;
@@ -39,6 +40,7 @@ struct mu_history_rows {
     struct mu_job_record *jobs;
     uint32_t rows_count, rows_cap, jobs_count, jobs_cap;
     bool more;
+    struct mu_map place;   /* last_only: ordinal -> place in rows */
     struct mu_arena arena; /* of the jobs */
 };
 
