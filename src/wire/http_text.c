@@ -190,7 +190,7 @@ static struct mu_str from(struct mu_str s, size_t n)
 
 static bool keep(char *out, size_t cap, struct mu_str s)
 {
-    if (s.size == 0 || s.size >= cap)
+    if (s.size == 0 || s.size >= cap || memchr(s.at, '\0', s.size) != NULL)
         return false;
     memcpy(out, s.at, s.size);
     out[s.size] = '\0';

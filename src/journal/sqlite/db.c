@@ -460,7 +460,7 @@ enum mu_engine_end mu_db_do(struct mu_db *db, const struct mu_engine_call *call,
         return MU_ENGINE_OK; /* the lock keeps others out in any case */
     case MU_ENGINE_APPEND:
     case MU_ENGINE_WAIT:
-        MU_ASSERT(!"not here");
+        MU_ASSERT(false); /* not calls of this engine */
     }
     items_fix(items, a);
     return end;
