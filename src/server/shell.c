@@ -8,6 +8,7 @@
 
 #include <pwd.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FORMAT = 1, STOP_MS = 5000, EXIT_FAILURE_ = 1, EXIT_USAGE = 2 };
@@ -338,6 +339,7 @@ static int run(const struct mu_args *args)
     int code;
 
     MU_ASSERT(sv != NULL);
+    umask(077); /* what the server writes is nobody else's */
     mu_log_clock(mu_wall_ms);
     code = options_read(args, &sv->opt);
     if (code == 0 && server_open(sv, &err) != MU_OK) {

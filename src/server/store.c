@@ -351,6 +351,7 @@ static enum mu_rc ctl_open(struct mu_server *sv, struct mu_err *err)
     struct mu_journal_limits limits;
 
     mu_journal_limits_get(sv->journal, &limits);
+    opt.core_limits = mu_core_limits_default;
     opt.server_name = sv->name;
     opt.server_url = sv->url;
     memcpy(opt.cluster, mu_journal_cluster_id(sv->journal), sizeof opt.cluster);
