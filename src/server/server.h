@@ -60,6 +60,7 @@ struct mu_server {
     struct mu_stats stats;
     struct mu_hook hook;
     struct mu_timer *wake, *flush, *tick;
+    void *stop_timer;
     struct mu_signal *signals[2];
     char name[256], url[320], user[64]; /* user: for whom jobs run when nobody says */
     char data[4096];

@@ -94,6 +94,7 @@ static void on_stop_time(void *p)
 {
     struct mu_server *sv = p;
 
+    sv->stop_timer = NULL;
     mu_log(MU_LOG_WARN, "server", "stopping takes too long; leaving");
     mu_loop_stop(sv->loop);
 }
@@ -119,7 +120,7 @@ static void on_signal(void *arg, int signum)
         mu_loop_stop(sv->loop);
         return;
     }
-    mu_loop_after(sv->loop, STOP_MS, on_stop_time, sv);
+    sv->stop_timer = mu_loop_after(sv->loop, STOP_MS, on_stop_time, sv);
     mu_journal_resign(sv->journal);
 }
 
@@ -263,6 +264,7 @@ static void server_close(struct mu_server *sv)
     if (sv->ctl != NULL)
         mu_peers_close(sv);
     mu_store_close(sv);
+    mu_loop_cancel(sv->loop, sv->stop_timer);
     mu_timer_free(sv->wake);
     mu_signal_close(sv->signals[0]);
     mu_signal_close(sv->signals[1]);
