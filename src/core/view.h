@@ -76,7 +76,7 @@ struct mu_job_view {
     struct mu_str name, user, key;
     int32_t priority;
     uint64_t submitted_ms, started_ms, ended_ms, deadline_ms; /* started_ms: first attempt; 0: not yet */
-    bool held, cancelled, open;
+    bool held, cancelled, open, over;
     uint32_t groups, tasks;
     uint32_t count[MU_TASK_STATES];
 };
@@ -122,7 +122,7 @@ struct mu_str mu_view_res_name(const struct mu_core *core, uint32_t kind);
 
 /* Jobs in order of id. */
 bool mu_view_job(const struct mu_core *core, uint64_t id, struct mu_job_view *out);
-uint64_t mu_view_job_next(const struct mu_core *core, uint64_t after); /* smallest id > after; 0 none */
+uint64_t mu_view_job_next(const struct mu_core *core, uint64_t after);  /* smallest id > after; 0 none */
 uint64_t mu_view_job_prev(const struct mu_core *core, uint64_t before); /* largest id < before; 0 none */
 uint64_t mu_view_job_by_key(const struct mu_core *core, struct mu_str user, struct mu_str key); /* 0 none */
 /* "waiting" "held" "running" "succeeded" "failed" "cancelled" "lost" of a whole job. */
@@ -131,7 +131,8 @@ const char *mu_view_job_state(const struct mu_job_view *job);
 void mu_view_counts(const struct mu_core *core, uint64_t out_tasks[MU_TASK_STATES], uint64_t *out_jobs_active);
 
 bool mu_view_group(const struct mu_core *core, uint64_t job, uint32_t group, struct mu_group_view *out);
-/* Every runnable group with ready tasks, in order (job, group): start with job 0, group 0; false at the end. */
+/* Every runnable group with ready tasks, in order (job, group): start with job 0, group 0 and pass on what comes back
+ * (a place to go on from: the group found is out->group); false at the end. */
 bool mu_view_group_next(const struct mu_core *core, uint64_t *job, uint32_t *group, struct mu_group_view *out);
 /* Decode the spec of a group; strings point into core, arrays into arena. lines is left empty. */
 bool mu_view_group_spec(const struct mu_core *core, uint64_t job, uint32_t group, struct mu_group_spec *out, struct mu_arena *arena);
@@ -146,6 +147,7 @@ uint32_t mu_view_each_node(const struct mu_core *core, uint64_t job, uint32_t or
 bool mu_view_ordinal_of(const struct mu_core *core, uint64_t job, uint64_t index, uint32_t *out_ordinal);
 uint64_t mu_view_index_of(const struct mu_core *core, uint64_t job, uint32_t ordinal);
 
+/* MU_TASK_STATES: no such task. */
 enum mu_task_state mu_view_task(const struct mu_core *core, uint64_t job, uint32_t ordinal);
 uint32_t mu_view_attempts(const struct mu_core *core, uint64_t job, uint32_t ordinal); /* placed so far */
 /* First ordinal >= from of the group with that state, UINT32_MAX if none. */
@@ -155,7 +157,7 @@ const struct mu_attempt *mu_view_attempt(const struct mu_core *core, uint64_t jo
 /* Live attempts of a node: start with *cursor = 0; NULL at the end. Do not apply in between. */
 const struct mu_attempt *mu_view_node_attempt(const struct mu_core *core, uint32_t node, uint64_t *cursor);
 
-/* Dependencies of a group that are not satisfied yet: how many; and the i-th of its spec, true if it still blocks. */
+/* Is the i-th dependency of the group's spec not met yet? One that is met stays so. */
 bool mu_view_dep_blocks(const struct mu_core *core, uint64_t job, uint32_t group, uint32_t dep);
 
 uint32_t mu_view_users(const struct mu_core *core, const struct mu_user ***out);
