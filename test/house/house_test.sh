@@ -53,4 +53,18 @@ else
     count=$((count + 1))
     echo "ok $count - a function of 83 lines # SKIP no ctags"
 fi
+
+# script/tally counts single tests, and a program that dies is a failure even if all its tests so far were good.
+cat >"$tree/log.json" <<'EOF'
+{"name": "a", "result": "OK", "duration": 1, "stdout": "[ RUN      ] one\n[       OK ] one\n[  SKIPPED ] two\n[  SKIPPED ] 1 test(s), listed below:\n[  SKIPPED ] two\n"}
+{"name": "b", "result": "FAIL", "duration": 1, "stdout": "[       OK ] one\n[  FAILED  ] two\n", "stderr": "[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] two\n"}
+{"name": "c", "result": "FAIL", "duration": 1, "stdout": "[       OK ] one\n[ RUN      ] two\n"}
+{"name": "d", "result": "TIMEOUT", "duration": 1}
+{"name": "e", "result": "SKIP", "duration": 1}
+{"name": "f", "result": "OK", "duration": 1, "stdout": "plain words"}
+{"name": "g", "result": "FAIL", "duration": 1, "stdout": "ok 1 - x\nnot ok 2 - y\nok 3 - z # SKIP no z\n1..3\n"}
+EOF
+said=$("$1/script/tally" label "$tree/log.json")
+[[ $said == *'@ 5 4 3' && $said == *'failed c fail'* && $said == *'failed d timeout'* && $said == *'skipped g z'* ]]
+ok 'single tests are counted, the dead and the skipped too' $?
 echo "1..$count"
