@@ -1,5 +1,6 @@
 /* main.c -- one binary, every role and verb: a table from word to function. */
 #include "agent/main.h"
+#include "base/assert.h"
 #include "base/command.h"
 #include "cli/verbs.h"
 #include "server/main.h"
