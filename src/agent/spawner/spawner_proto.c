@@ -62,7 +62,7 @@ bool mu_sp_spawn_read(struct mu_sp_spawn_view *v, void *frame, size_t size, char
     char *at = frame, *end = at + size;
     struct mu_sp_spawn *h = &v->head;
 
-    if (mu_sp_frame(frame, size, true) != size)
+    if (size < sizeof *h || mu_sp_frame(frame, size, true) != size)
         return false;
     memcpy(h, frame, sizeof *h);
     if (h->head.type != MU_SP_SPAWN || h->groups > MU_SP_GROUPS_MAX || h->cgroups > MU_SP_CGROUPS_MAX ||
