@@ -34,7 +34,7 @@ struct mu_loop {
     struct mu_list hooks;
     struct mu_list shows; /* streams with input to show again */
     struct mu_list dirty; /* streams with output to flush or an end to report */
-    bool again_wanted;
+    bool again_wanted, bound_passed;
     char read[MU_STREAM_READ]; /* every stream reads into it */
 };
 

@@ -66,7 +66,7 @@ static void on_prepare(uv_prepare_t *h)
     struct mu_loop *loop = h->data;
 
     end_turn(loop);
-    if (loop->again_wanted)
+    if (loop->again_wanted || loop->bound_passed)
         uv_idle_start(&loop->again, on_again);
     else
         uv_idle_stop(&loop->again);
@@ -95,7 +95,9 @@ static void on_wake(uv_async_t *h)
 
 static void on_bound(uv_timer_t *h)
 {
-    (void)h;
+    struct mu_loop *loop = h->data;
+
+    loop->bound_passed = true; /* perhaps before the loop began to wait: it must not any more */
 }
 
 enum mu_rc mu_loop_open(struct mu_loop **out_loop, struct mu_err *err)
@@ -120,7 +122,7 @@ enum mu_rc mu_loop_open(struct mu_loop **out_loop, struct mu_err *err)
     uv_prepare_init(&loop->uv, &loop->end_of_turn);
     uv_idle_init(&loop->uv, &loop->again);
     uv_timer_init(&loop->uv, &loop->bound);
-    loop->wake.data = loop->end_of_turn.data = loop;
+    loop->wake.data = loop->end_of_turn.data = loop->bound.data = loop;
     uv_prepare_start(&loop->end_of_turn, on_prepare);
     *out_loop = loop;
     return MU_OK;
@@ -161,10 +163,13 @@ void mu_loop_stop(struct mu_loop *loop)
 
 void mu_loop_turn(struct mu_loop *loop, uint64_t wait_ms)
 {
+    loop->bound_passed = false;
+    uv_update_time(&loop->uv);
     if (wait_ms > 0)
         uv_timer_start(&loop->bound, on_bound, wait_ms, 0);
     uv_run(&loop->uv, wait_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     uv_timer_stop(&loop->bound);
+    loop->bound_passed = false;
     end_turn(loop);
 }
 

@@ -482,6 +482,8 @@ static void a_stale_unix_socket_is_replaced(void **state)
     mu_listener_close(l);
     assert_int_equal(stat(path, &st), -1);
 
+    mu_buf_fini(&c.e[1].got);
+
     fd = socket(AF_UNIX, SOCK_STREAM, 0); /* a dead one, left behind */
     struct { unsigned short family; char path[108]; } a = { AF_UNIX, "" };
     snprintf(a.path, sizeof a.path, "%s", path);
@@ -534,6 +536,7 @@ static void connections_have_limits(void **state)
         close(fds[i]);
     for (int i = 0; i < 8; i++)
         mu_buf_fini(&c.e[i].got);
+    mu_buf_fini(&got);
 }
 
 int main(void)
