@@ -71,7 +71,7 @@ struct mu_journal_user {
     void (*load_begin)(void *arg, uint64_t upto, uint64_t bytes); /* drop all state */
     bool (*load_chunk)(void *arg, const void *bytes, size_t size);
     void (*load_end)(void *arg, bool good); /* false: another load or on_fatal follows */
-    /* A frozen image of exactly what on_commit has brought so far: *upto is the last seq seen. false: not now. */
+    /* A frozen image of exactly "all <= *upto": of a record committed and not yet trimmed. false: not now. */
     bool (*save_open)(void *arg, uint64_t *upto, uint64_t *bytes, void **image);
     size_t (*save_read)(void *arg, void *image, void *buf, size_t cap); /* 0: the end */
     void (*save_close)(void *arg, void *image, bool stored);

@@ -57,7 +57,7 @@ static void save_begin(struct mu_journal *j)
         s->stage = MU_SAVE_IDLE;
         return;
     }
-    MU_ASSERT(upto == j->next - 1);
+    MU_ASSERT(upto < j->next && upto >= j->floor);
     s->image_open = true;
     s->m = (struct mu_manifest){ .upto = upto, .epoch = j->last_epoch };
     s->m.snap = j->epoch << SNAPS_BITS | ++s->count; /* grows, and is never used again */
@@ -69,8 +69,22 @@ static void save_begin(struct mu_journal *j)
     s->tries = 0;
     s->verified = 0;
     mu_hasher_begin(s->digest);
-    s->stage = MU_SAVE_PUT;
+    s->stage = upto == j->next - 1 ? MU_SAVE_PUT : MU_SAVE_ANCHOR;
     save_step(j);
+}
+
+/* The image is older than what was committed meanwhile: its record says where in the chain it belongs. */
+static bool take_anchor(struct mu_journal *j, const struct mu_engine_answer *a)
+{
+    struct mu_save *s = &j->save;
+    struct mu_record r;
+
+    if (a->count == 0 || mu_record_open(j->hasher, &r, a->items[0].at, a->items[0].size, NULL) != MU_OK || r.seq != s->m.upto)
+        return false;
+    s->m.epoch = r.epoch;
+    memcpy(s->m.chain, r.hash, MU_HASH_BYTES);
+    s->stage = MU_SAVE_PUT;
+    return true;
 }
 
 static void put_next(struct mu_journal *j)
@@ -109,6 +123,11 @@ static void save_step(struct mu_journal *j)
         break;
     case MU_SAVE_WANTED:
         save_begin(j);
+        break;
+    case MU_SAVE_ANCHOR:
+        s->call.seq = s->m.upto;
+        s->call.limit = 1;
+        call_start(j, MU_ENGINE_READ);
         break;
     case MU_SAVE_PUT:
         put_next(j);
@@ -191,6 +210,8 @@ static bool advance(struct mu_journal *j, const struct mu_engine_answer *a)
     struct mu_save *s = &j->save;
 
     switch (s->stage) {
+    case MU_SAVE_ANCHOR:
+        return take_anchor(j, a);
     case MU_SAVE_SEAL:
         s->stage = MU_SAVE_FIND;
         return true;
