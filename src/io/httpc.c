@@ -180,12 +180,13 @@ static bool is_stale(const struct mu_httpc *c)
 /* A connection to the present server or, if it does not answer, to the next that does. */
 static enum mu_rc connect_any(struct mu_httpc *c, struct mu_err *err)
 {
+    unsigned tries = c->servers_count + (c->hop.text[0] != '\0');
     enum mu_rc rc = MU_IO;
 
     if (c->fd >= 0 && !is_stale(c))
         return MU_OK;
     hang_up(c);
-    for (unsigned i = 0; i < c->servers_count; i++) {
+    for (; tries > 0; tries--) {
         rc = connect_one(c, err);
         if (rc == MU_OK || rc == MU_AGAIN)
             return rc;

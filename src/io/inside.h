@@ -34,6 +34,7 @@ struct mu_loop {
     struct mu_list hooks;
     struct mu_list shows; /* streams with input to show again */
     struct mu_list dirty; /* streams with output to flush or an end to report */
+    struct mu_list finishing; /* streams that nobody owns any more */
     bool again_wanted, bound_passed;
     char read[MU_STREAM_READ]; /* every stream reads into it */
 };
@@ -60,7 +61,7 @@ struct mu_stream {
     const struct mu_transport *via;
     const struct mu_stream_user *user;
     void *arg;
-    struct mu_list show, dirty;
+    struct mu_list show, dirty, finish;
     struct mu_listener *from;
     uint64_t peer_key; /* of the listener's count */
     struct mu_buf in, out, sending;

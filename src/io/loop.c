@@ -119,6 +119,7 @@ enum mu_rc mu_loop_open(struct mu_loop **out_loop, struct mu_err *err)
     mu_list_init(&loop->hooks);
     mu_list_init(&loop->shows);
     mu_list_init(&loop->dirty);
+    mu_list_init(&loop->finishing);
     uv_prepare_init(&loop->uv, &loop->end_of_turn);
     uv_idle_init(&loop->uv, &loop->again);
     uv_timer_init(&loop->uv, &loop->bound);
@@ -138,6 +139,8 @@ void mu_loop_close(struct mu_loop *loop)
         run_posts(loop);
     while (loop->posts.count > 0);
     end_turn(loop);
+    while (!mu_list_is_empty(&loop->finishing))
+        mu_stream_close(MU_CONTAINER(loop->finishing.next, struct mu_stream, finish));
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->end_of_turn, NULL);
     uv_close((uv_handle_t *)&loop->again, NULL);

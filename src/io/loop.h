@@ -26,7 +26,8 @@ struct mu_signal;
 struct mu_watch;
 
 enum mu_rc mu_loop_open(struct mu_loop **out_loop, struct mu_err *err);
-/* Runs what was posted and what is closing to its end, then frees. Accepts NULL. Open handles of others: asserted. */
+/* Runs what was posted and what is closing to its end, cuts off streams that are finishing, then frees. Accepts NULL.
+ * Open handles of others: asserted. */
 void mu_loop_close(struct mu_loop *loop);
 /* Until mu_loop_stop. */
 void mu_loop_run(struct mu_loop *loop);

@@ -64,6 +64,7 @@ void mu_stream_close(struct mu_stream *s)
     s->user = NULL;
     mu_list_remove(&s->show);
     mu_list_remove(&s->dirty);
+    mu_list_remove(&s->finish);
     if (s->from != NULL)
         mu_listener_left(s->from, s->peer_key);
     s->from = NULL;
@@ -269,7 +270,6 @@ static void on_shut(uv_shutdown_t *req, int status)
 {
     struct mu_stream *s = req->handle->data;
 
-    (void)status; /* a broken socket shows itself to the reader */
     s->shut = true;
     if (s->finishing && (s->eof || status != 0))
         mu_stream_close(s);
@@ -402,6 +402,7 @@ void mu_stream_finish(struct mu_stream *s)
         return;
     s->user = NULL;
     s->finishing = true;
+    mu_list_add_tail(&s->loop->finishing, &s->finish);
     s->in.size = 0;
     s->idle_ms = 0;
     mu_stream_end(s);
@@ -481,6 +482,7 @@ struct mu_stream *mu_stream_new(struct mu_loop *loop, bool is_unix)
     s->handles = 1;
     mu_list_init(&s->show);
     mu_list_init(&s->dirty);
+    mu_list_init(&s->finish);
     mu_stream_limit(s, &(struct mu_stream_limits){ 0 });
     if (is_unix)
         uv_pipe_init(&loop->uv, &s->uv.pipe, 0);
