@@ -631,14 +631,14 @@ enum mu_rc mu_room_admit(const struct mu_core *core, const struct mu_user *user,
 {
     uint64_t waiting = core->count[MU_TASK_BLOCKED] + core->count[MU_TASK_READY] + core->count[MU_TASK_BACKOFF];
 
-    if (waiting + tasks > core->limits.tasks_waiting_max)
+    if (tasks && waiting + tasks > core->limits.tasks_waiting_max)
         return mu_fail(err, MU_BUSY, "%llu tasks wait already; with %llu more they would be more than %llu",
                        (unsigned long long)waiting, (unsigned long long)tasks,
                        (unsigned long long)core->limits.tasks_waiting_max);
-    if (core->bytes + bytes > core->limits.bytes_max)
+    if (bytes && core->bytes + bytes > core->limits.bytes_max)
         return mu_fail(err, MU_BUSY, "the specs of all jobs would take more than %llu bytes",
                        (unsigned long long)core->limits.bytes_max);
-    if (user && user->waiting_max && user->waiting + tasks > user->waiting_max)
+    if (tasks && user && user->waiting_max && user->waiting + tasks > user->waiting_max)
         return mu_fail(err, MU_BUSY, "%llu of your tasks wait already; with %llu more they would be more than your quota of %llu",
                        (unsigned long long)user->waiting, (unsigned long long)tasks, (unsigned long long)user->waiting_max);
     return MU_OK;

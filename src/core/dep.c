@@ -108,7 +108,7 @@ enum mu_dep_state mu_dep_of_task(const struct mu_core *core, const struct mu_job
     if (dep->state == MU_DEP_MET || !is_each(dep))
         return (enum mu_dep_state)dep->state;
     if (on == NULL)
-        return MU_DEP_NEVER;
+        return MU_DEP_MET; /* forgotten: it was over, and what came after a failed element was cancelled then */
     group = dep->job ? mu_job_group_of(on, i) : dep->group;
     state = mu_taskset_get(&on->groups[group].set, dep->job ? i - on->groups[group].first : i);
     if (!mu_task_is_final(state))
@@ -200,7 +200,9 @@ uint64_t mu_dep_missed(const struct mu_core *core, const struct mu_job *job)
         const struct mu_group_more *more = job->groups[g].more;
         for (uint32_t k = 0; more && k < more->deps_count; k++) {
             const struct mu_group_dep *dep = &more->deps[k];
-            if (dep->job && dep->state == MU_DEP_NEVER && !is_each(dep) && dep_now(core, job, dep) == MU_DEP_NEVER)
+            if (dep->job == 0 || dep->state != MU_DEP_NEVER || dep_now(core, job, dep) != MU_DEP_NEVER)
+                continue;
+            if (!is_each(dep) || mu_job_find(core, dep->job) == NULL)
                 return dep->job;
         }
     }

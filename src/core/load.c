@@ -86,7 +86,7 @@ static void get_node(struct load *l)
     struct mu_node_slot *node;
     struct mu_strs own, set;
     struct mu_res total = { 0 };
-    uint64_t state, flags;
+    uint64_t state, flags, changed_ms;
 
     if (!mu_name_is_ok(name) || mu_node_find(core, name)) {
         l->in.bad = true;
@@ -104,7 +104,7 @@ static void get_node(struct load *l)
     own = get_texts(l, UINT16_MAX, mu_label_is_ok);
     set = get_texts(l, UINT16_MAX, set_label_ok);
     node->at.joined_ms = mu_snap_get(&l->in);
-    node->at.changed_ms = mu_snap_get(&l->in);
+    changed_ms = mu_snap_get(&l->in);
     node->at.ended_ok = mu_snap_get(&l->in);
     node->at.ended_bad = mu_snap_get(&l->in);
     l->in.bad |= !mu_node_total_fits(core, &total);
@@ -118,9 +118,8 @@ static void get_node(struct load *l)
     mu_node_total_set(core, node, &total);
     if (state == MU_NODE_AWAY)
         mu_node_move(core, node, MU_NODE_UP);
-    flags = node->at.changed_ms;
     mu_node_move(core, node, (enum mu_node_state)state);
-    node->at.changed_ms = flags;
+    node->at.changed_ms = changed_ms;
 }
 
 static void get_nodes(struct load *l)
@@ -241,7 +240,7 @@ static void get_lines(struct load *l, struct group_in *g, struct mu_group_spec *
     if (g->lines.count == 0)
         return;
     l->in.bad |= lines != spec->tasks;
-    spec->lines = MU_STR_LIT("\n"); /* that it has lines; they follow when the group is made */
+    spec->lines = g->lines.at[0]; /* the others follow when the group is made */
 }
 
 static void get_group(struct load *l, struct group_in *g, struct mu_group_spec *spec)
@@ -286,7 +285,7 @@ static void restore_group(struct load *l, struct mu_job *job, uint32_t group, co
     }
     for (uint32_t i = 0; i < in->tries_count; i++)
         mu_map_put(&mu_group_more(g)->tries, in->tries[i][0], in->tries[i][1]);
-    for (uint32_t i = 0; i < in->lines.count; i++) {
+    for (uint32_t i = 1; i < in->lines.count; i++) {
         mu_lines_add(&mu_group_more(g)->lines, in->lines.at[i]);
         l->core->bytes += in->lines.at[i].size;
     }
@@ -361,8 +360,6 @@ static struct mu_job *make_job(struct load *l, struct job_in *in, const struct g
     struct mu_core *core = l->core;
     struct mu_job *job;
 
-    for (uint32_t g = 0; g < in->spec.groups_count; g++)
-        in->spec.groups[g].lines.size = 0;
     job = mu_job_new(core, in->id, &in->spec, in->user);
     job->held = in->flags & HELD;
     job->cancelled = in->flags & CANCELLED;

@@ -214,7 +214,7 @@ enum mu_rc mu_groups_admit(const struct mu_core *core, const struct mu_job *job,
 /* Tasks and bytes more for this user (NULL: a new one). */
 enum mu_rc mu_room_admit(const struct mu_core *core, const struct mu_user *user, uint64_t tasks, uint64_t bytes,
                          struct mu_err *err);
-/* The same as mu_spec_check for a spec from a snapshot: "\n" stands for lines. */
+/* The same as mu_spec_check for a spec from a snapshot, where lines are only the first of a group's. */
 enum mu_rc mu_spec_check_stored(const struct mu_job_spec *spec);
 /* Is there a place for every resource that the groups name? */
 bool mu_kinds_fit(const struct mu_core *core, const struct mu_group_spec *groups, uint32_t count);
@@ -298,7 +298,8 @@ void mu_dep_unlink(struct mu_core *core, struct mu_job *job);
 bool mu_dep_look(struct mu_core *core, struct mu_job *job, uint32_t group, uint32_t first, uint32_t end);
 /* Dependencies that could never be met wait again where what they wait for is not over. */
 void mu_dep_revive(struct mu_core *core, struct mu_job *job);
-/* Another job that a group of this one comes after, that is over and did not succeed; 0 none. */
+/* Another job that a group of this one comes after, that is over and did not succeed; 0 none. One after one it counts
+ * only when it is forgotten: which elements succeeded is then not known any more. */
 uint64_t mu_dep_missed(const struct mu_core *core, const struct mu_job *job);
 /* Tasks of a group became final: note what follows. */
 void mu_dep_settled(struct mu_core *core, struct mu_job *job, uint32_t group, uint32_t first, uint32_t count);
