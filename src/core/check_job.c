@@ -278,7 +278,8 @@ const char *mu_job_flaw(struct mu_census *c, const struct mu_job *job)
         flaw = counts_flaw(c, job);
     if (flaw == NULL)
         flaw = end_flaw(c, job);
-    if (flaw == NULL && job->more && job->more->key && mu_job_by_key(c->core, job->user->id, mu_job_key(job)) != job->id)
+    if (flaw == NULL && job->more && job->more->key && !mu_job_is_half(job) &&
+        mu_job_by_key(c->core, job->user->id, mu_job_key(job)) != job->id)
         flaw = "a key does not lead to its job";
     if (flaw == NULL && job->more)
         flaw = edges_flaw(c, &job->more->out);

@@ -15,6 +15,12 @@ static uint64_t key_hash(uint32_t user, struct mu_str key)
     return mu_hash(key.at, key.size, user);
 }
 
+/* Stopped before it was complete: for its client it never was, and its key makes another. */
+bool mu_job_is_half(const struct mu_job *job)
+{
+    return job->more && job->more->open == MU_OPEN_WHOLE && job->more->closed && !job->more->complete;
+}
+
 uint64_t mu_job_by_key(const struct mu_core *core, uint32_t user, struct mu_str key)
 {
     const uint64_t *first = mu_map_find(&core->by_key, key_hash(user, key));
@@ -22,7 +28,7 @@ uint64_t mu_job_by_key(const struct mu_core *core, uint32_t user, struct mu_str 
 
     while (id) {
         const struct mu_job *job = mu_job_find(core, id);
-        if (job->user->id == user && mu_str_eq(mu_job_key(job), key))
+        if (job->user->id == user && mu_str_eq(mu_job_key(job), key) && !mu_job_is_half(job))
             break;
         id = job->more->key_next;
     }
@@ -180,6 +186,7 @@ static void encode_group(struct mu_buf *b, const struct mu_group_spec *spec)
         kept.tasks = 0; /* it may grow */
     kept.lines = (struct mu_str){ NULL, 0 };
     kept.each_node = (struct mu_strs){ NULL, 0 };
+    kept.tasks = 0; /* an open group grows */
     mu_pb_put(b, &mu_group_spec_pb, &kept);
 }
 

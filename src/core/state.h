@@ -240,6 +240,7 @@ void mu_job_free(struct mu_core *core, struct mu_job *job);
 uint32_t mu_job_group_of(const struct mu_job *job, uint32_t ordinal);
 uint32_t mu_job_count(const struct mu_job *job, enum mu_task_state state);
 bool mu_job_is_open(const struct mu_job *job);
+bool mu_job_is_half(const struct mu_job *job);
 bool mu_job_is_runnable(const struct mu_job *job);
 struct mu_str mu_job_name(const struct mu_job *job);
 struct mu_str mu_job_key(const struct mu_job *job);
