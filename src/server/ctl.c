@@ -242,6 +242,7 @@ void mu_ctl_on_lost(struct mu_ctl *ctl, struct mu_ctl_now now)
     ctl->leads = false;
     ctl->sched_stale = true; /* the overlay goes with the lead */
     mu_ctl_requests_fail(ctl, MU_NOTLEADER, MU_UNKNOWN, NULL);
+    ctl->withdrawn_count = 0; /* the next LEAD drops them */
     mu_ctl_agents_refuse(ctl, "not_leader", "this server does not lead any more");
     mu_ctl_gather_drop(ctl);
     mu_ctl_agents_flush(ctl);
@@ -279,6 +280,7 @@ static void lead_turn(struct mu_ctl *ctl, struct mu_ctl_now now)
     mu_ctl_agents_scan(ctl, now);
     if (!ctl->due && (mu_core_wake_ms(ctl->core) <= stamp_ms || ctl->full_until_ms != 0)) /* when full: to see if it still is */
         due_propose(ctl);
+    mu_ctl_requests_withdraw(ctl);
     mu_ctl_requests_feed(ctl);
     decide(ctl, stamp_ms);
     mu_ctl_append_all(ctl, stamp_ms);
@@ -307,7 +309,7 @@ uint64_t mu_ctl_wake_ms(const struct mu_ctl *ctl, struct mu_ctl_now now)
         return UINT64_MAX;
     if (ctl->full_until_ms > now.boot_ms)
         return ctl->full_until_ms;
-    if (ctl->more && ctl->flying_count < ctl->opt.inflight_max)
+    if (ctl->more && !ctl->refused && ctl->flying_count < ctl->opt.inflight_max)
         return now.boot_ms;
     if (mu_view_nodes(ctl->core) > 0)
         wake_ms = ctl->scan_ms;

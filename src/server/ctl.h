@@ -57,8 +57,8 @@ struct mu_ctl_reply {
 /* What ctl wants done. All are called from inside an input or mu_ctl_turn; they must not call back into ctl. */
 struct mu_ctl_out {
     void *arg;
-    /* Hand an entry to the journal; done by mu_ctl_on_done. false: refused at once; nothing more is appended in this
-     * epoch, and what waits is answered when mu_ctl_on_lost comes. */
+    /* Hand an entry to the journal; done by mu_ctl_on_done. false: not now; it stays, and is tried again in the turn
+     * after the next mu_ctl_on_done, unless mu_ctl_on_lost comes first. */
     bool (*append)(void *arg, uint64_t epoch, uint64_t seq, const void *bytes, size_t size);
     /* Bytes for an agent's connection (whole frames). peer is what mu_ctl_agent_open was given. */
     void (*send)(void *arg, void *peer, const void *bytes, size_t size);

@@ -91,12 +91,18 @@ bool mu_ctl_gather_has_room(const struct mu_ctl *ctl)
     return ctl->queued_bytes < ctl->opt.record_max;
 }
 
-static void append_first(struct mu_ctl *ctl, uint64_t stamp_ms)
+/* false: the journal takes nothing more before its next done(). */
+static bool append_first(struct mu_ctl *ctl, uint64_t stamp_ms)
 {
     struct mu_ctl_entry *e = entry_of(ctl->queue.next);
+    size_t queued = e->bytes.size;
 
-    ctl->queued_bytes -= e->bytes.size;
     entry_stamp(ctl, e, stamp_ms);
+    if (!ctl->out.append(ctl->out.arg, ctl->epoch, ctl->next_seq, e->bytes.at, e->bytes.size)) {
+        ctl->queued_bytes += e->bytes.size - queued;
+        return false;
+    }
+    ctl->queued_bytes -= queued;
     mu_list_remove(&e->link);
     mu_list_add_tail(&ctl->flying, &e->link);
     e->seq = ctl->next_seq++;
@@ -105,14 +111,14 @@ static void append_first(struct mu_ctl *ctl, uint64_t stamp_ms)
             e->marks[i].request->appended = true;
     ctl->flying_count++;
     ctl->stats.entries++;
-    if (!ctl->out.append(ctl->out.arg, ctl->epoch, e->seq, e->bytes.at, e->bytes.size))
-        ctl->stuck = true;
+    return true;
 }
 
 void mu_ctl_append_all(struct mu_ctl *ctl, uint64_t stamp_ms)
 {
-    while (!ctl->stuck && ctl->flying_count < ctl->opt.inflight_max && !mu_list_is_empty(&ctl->queue))
-        append_first(ctl, stamp_ms);
+    ctl->refused = false;
+    while (!ctl->stuck && !ctl->refused && ctl->flying_count < ctl->opt.inflight_max && !mu_list_is_empty(&ctl->queue))
+        ctl->refused = !append_first(ctl, stamp_ms);
 }
 
 struct mu_ctl_entry *mu_ctl_flying(struct mu_ctl *ctl, uint64_t seq)
@@ -152,7 +158,7 @@ void mu_ctl_gather_drop(struct mu_ctl *ctl)
         mu_ctl_entry_recycle(ctl, entry_of(ctl->flying.next));
     ctl->flying_count = 0;
     ctl->queued_bytes = 0;
-    ctl->full = ctl->stuck = ctl->due = false;
+    ctl->full = ctl->stuck = ctl->refused = ctl->due = ctl->withdrawing = false;
 }
 
 void mu_ctl_gather_fini(struct mu_ctl *ctl)

@@ -59,6 +59,7 @@ struct mu_ctl_parts {
     size_t line;             /* bytes of its lines already proposed */
     uint32_t tasks;          /* proposed so far, those the job had before included */
     bool last;               /* the job is complete after this */
+    bool whole;              /* a submit: half of it must not stay */
     bool done;               /* all proposed */
     uint32_t pieces;         /* proposed, not committed */
 };
@@ -111,7 +112,9 @@ struct mu_ctl {
     struct mu_core *core;
     struct mu_sched *sched;
     bool sched_stale; /* not told of commits since it was reset */
-    bool leads, stuck; /* stuck: nothing is appended until lost, or until FULL is settled */
+    bool leads;
+    bool stuck;   /* an append failed: nothing more until lost, or until FULL is settled */
+    bool refused; /* the journal did not take an entry at the last turn */
     uint64_t epoch, next_seq, applied;
     struct mu_fx_list fx;
     struct mu_arena arena;  /* of the event being applied */
@@ -139,6 +142,9 @@ struct mu_ctl {
     struct mu_list requests, feeding, requests_spare;
     struct mu_map tokens, keys; /* token, hash of key: request */
     uint32_t requests_count;
+    uint64_t *withdrawn;          /* jobs of which only a part became durable: to be cancelled */
+    uint32_t withdrawn_count;
+    bool withdrawing;             /* their CANCELs are on the way */
 
     /* agents */
     struct mu_list agents, dirty;
@@ -172,6 +178,8 @@ void mu_ctl_gather_fini(struct mu_ctl *ctl);
 void mu_ctl_request_replied(struct mu_ctl *ctl, struct mu_ctl_request *r, const struct mu_ctl_reply *reply);
 void mu_ctl_request_unmark(struct mu_ctl *ctl, struct mu_ctl_request *r);
 void mu_ctl_requests_feed(struct mu_ctl *ctl);
+/* Cancel what is withdrawn. */
+void mu_ctl_requests_withdraw(struct mu_ctl *ctl);
 /* Answer all: rc to those of which nothing was appended, MU_UNKNOWN (or MU_FULL) to the others. */
 void mu_ctl_requests_fail(struct mu_ctl *ctl, enum mu_rc rc, enum mu_rc appended_rc, const char *text);
 void mu_ctl_requests_fini(struct mu_ctl *ctl);

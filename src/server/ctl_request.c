@@ -240,13 +240,9 @@ static void part_propose(struct mu_ctl *ctl, struct mu_ctl_request *r)
     struct mu_ev_part part = { .job = p->job, .tasks_before = p->tasks };
     struct mu_group_spec begun;
 
-    if (p->lines.size > 0) { /* of the group that is there already: before more groups */
+    if (p->lines.size > 0) {
         part.lines = lines_cut(p, p->lines);
-        if (p->line == p->lines.size) {
-            p->lines.size = 0;
-            p->line = 0;
-        }
-        p->done = p->lines.size == 0 && p->spec.groups_count == 0;
+        p->done = p->line == p->lines.size;
     } else if (p->line > 0) {
         part.lines = lines_cut(p, p->spec.groups[p->group].lines);
         if (p->line == p->spec.groups[p->group].lines.size) {
@@ -289,6 +285,37 @@ static struct mu_ctl_parts *parts_new(const struct mu_pb *pb, void *msg, struct 
 
 /* ---- answers from commits ---- */
 
+/* Nothing half done: what became durable of it goes. */
+static void withdraw(struct mu_ctl *ctl, const struct mu_ctl_parts *p)
+{
+    if (p == NULL || !p->whole || p->job == 0)
+        return;
+    ctl->withdrawn = realloc(ctl->withdrawn, (ctl->withdrawn_count + 1) * sizeof *ctl->withdrawn);
+    MU_ASSERT(ctl->withdrawn != NULL);
+    ctl->withdrawn[ctl->withdrawn_count++] = p->job;
+    ctl->withdrawing = false;
+}
+
+static bool is_open(const struct mu_ctl *ctl, uint64_t job)
+{
+    struct mu_job_view view;
+
+    return mu_view_job(ctl->core, job, &view) && view.open;
+}
+
+void mu_ctl_requests_withdraw(struct mu_ctl *ctl)
+{
+    uint32_t open = 0;
+
+    for (uint32_t i = 0; i < ctl->withdrawn_count; i++)
+        if (is_open(ctl, ctl->withdrawn[i]))
+            ctl->withdrawn[open++] = ctl->withdrawn[i];
+    ctl->withdrawn_count = open;
+    for (uint32_t i = 0; i < open && !ctl->withdrawing; i++)
+        mu_ctl_propose(ctl, MU_EV_CANCEL, &(struct mu_ev_cancel){ .job = ctl->withdrawn[i] });
+    ctl->withdrawing = open > 0;
+}
+
 static void piece_replied(struct mu_ctl *ctl, struct mu_ctl_request *r, const struct mu_ctl_reply *reply)
 {
     struct mu_ctl_parts *p = r->parts;
@@ -296,8 +323,7 @@ static void piece_replied(struct mu_ctl *ctl, struct mu_ctl_request *r, const st
 
     p->pieces--;
     if (reply->rc != MU_OK || (p->job == 0 && reply->existing)) {
-        if (p->job != 0 && p->last) /* nothing half done: what came of it goes */
-            mu_ctl_propose(ctl, MU_EV_CANCEL, &(struct mu_ev_cancel){ .job = p->job });
+        withdraw(ctl, p);
         request_answer(ctl, r, reply);
         return;
     }
@@ -326,8 +352,10 @@ void mu_ctl_requests_fail(struct mu_ctl *ctl, enum mu_rc rc, enum mu_rc appended
 {
     MU_LIST_EACH_SAFE(it, &ctl->requests) {
         struct mu_ctl_request *r = request_of(it);
-        if (!r->answered)
-            request_answer(ctl, r, &(struct mu_ctl_reply){ .rc = r->appended ? appended_rc : rc, .text = text });
+        if (r->answered)
+            continue;
+        withdraw(ctl, r->parts);
+        request_answer(ctl, r, &(struct mu_ctl_reply){ .rc = r->appended ? appended_rc : rc, .text = text });
     }
 }
 
@@ -450,7 +478,7 @@ static void submit_propose(struct mu_ctl *ctl, const struct mu_job_spec *spec, c
     }
     r->parts = parts_new(&mu_job_spec_pb, &copy, mu_buf_str(&ctl->scratch));
     r->parts->spec = copy;
-    r->parts->last = spec->open == MU_OPEN_NO;
+    r->parts->last = r->parts->whole = spec->open == MU_OPEN_NO;
     submit_head_propose(ctl, r);
 }
 
@@ -474,6 +502,13 @@ static enum mu_rc submit_admit(struct mu_ctl *ctl, struct mu_job_spec *spec, str
     return rc;
 }
 
+static uint64_t deadline_stamp_ms(struct mu_ctl *ctl, struct mu_ctl_now now, uint64_t wall_ms)
+{
+    uint64_t stamp_ms = mu_ctl_stamp_ms(ctl, now);
+
+    return wall_ms > now.wall_ms ? stamp_ms + (wall_ms - now.wall_ms) : 1;
+}
+
 void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_job_spec *spec, void *token)
 {
     struct mu_job_spec own = *spec;
@@ -481,11 +516,12 @@ void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_jo
     struct mu_err err = { 0 };
     uint64_t job = 0;
 
-    (void)now;
     if (may_ask(ctl, &err) != MU_OK) {
         refuse(ctl, token, &err);
         return;
     }
+    if (own.deadline_ms != 0) /* people name a wall time; facts run by stamps */
+        own.deadline_ms = deadline_stamp_ms(ctl, now, own.deadline_ms);
     first = key_in_flight(ctl, spec, &ctl->key);
     if (first) {
         request_follow(ctl, first, spec->digest, token);
@@ -498,7 +534,10 @@ void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_jo
         job = mu_view_job_by_key(ctl->core, spec->user, spec->key);
     if (submit_admit(ctl, &own, &err) != MU_OK)
         refuse(ctl, token, &err);
-    else if (job != 0)
+    else if (job != 0 && own.open == MU_OPEN_NO && is_open(ctl, job)) {
+        mu_fail_at(&err, MU_BUSY, "key", "what became of the last try is being withdrawn");
+        refuse(ctl, token, &err);
+    } else if (job != 0)
         ctl->out.reply(ctl->out.arg, token, &(struct mu_ctl_reply){ .job = job, .existing = true });
     else
         submit_propose(ctl, &own, &ctl->key, token);
@@ -513,6 +552,8 @@ static enum mu_rc part_admit(struct mu_ctl *ctl, const struct mu_ev_part *part, 
         return mu_fail(err, MU_NOTFOUND, "there is no job %llu", (unsigned long long)part->job);
     if (ctl->scratch.size > ctl->opt.request_max)
         return mu_fail(err, MU_TOOBIG, "the part is larger than %zu bytes", ctl->opt.request_max);
+    if (part->groups_count > 0 && part->lines.size > 0)
+        return mu_fail(err, MU_INVALID, "a part has either lines or groups");
     if (ctl->scratch.size <= PIECE_MAX)
         return MU_OK;
     if (part->groups_count > 0)
@@ -594,6 +635,7 @@ void mu_ctl_requests_fini(struct mu_ctl *ctl)
         mu_buf_fini(&r->key);
         free(r);
     }
+    free(ctl->withdrawn);
     mu_map_fini(&ctl->tokens);
     mu_map_fini(&ctl->keys);
 }
