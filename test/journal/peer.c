@@ -11,6 +11,12 @@ struct image {
     uint64_t at, size;
 };
 
+/* The first bytes of what peer_fill writes: no two records alike, and each tells where it belongs. */
+static uint64_t mark_of(uint64_t seq, uint64_t epoch)
+{
+    return seq * 0x9e3779b97f4a7c15u + epoch;
+}
+
 static void on_commit(void *arg, uint64_t seq, uint64_t epoch, const void *bytes, size_t size)
 {
     struct peer *p = arg;
@@ -24,6 +30,11 @@ static void on_commit(void *arg, uint64_t seq, uint64_t epoch, const void *bytes
     p->state.count++;
     p->state.digest = mu_hash_mix(p->state.digest, digest);
     p->commits++;
+    if (p->filled && size >= sizeof digest) {
+        uint64_t mark;
+        memcpy(&mark, bytes, sizeof mark);
+        MU_ASSERT(mark == mark_of(seq, epoch));
+    }
     if (p->digests == NULL)
         return;
     MU_ASSERT(seq < PEER_SEQ_MAX);
@@ -209,6 +220,8 @@ static void on_done(void *arg, uint64_t seq, enum mu_journal_end end)
     p->open--;
     p->ends[end]++;
     p->last_end = end;
+    if (end == MU_JOURNAL_OK && p->told != NULL)
+        p->told(p, seq);
     if (end == MU_JOURNAL_FULL && p->open == 0) {
         p->next = p->tail + 1; /* seq stays free */
         p->done_seq = p->tail;
@@ -243,8 +256,8 @@ bool peer_fill(struct peer *p, uint64_t count, size_t size, uint64_t limit_ms)
 
     memset(bytes, (int)(size & 0xff), size + sizeof count);
     for (uint64_t i = 0; good && i < count;) {
-        uint64_t mark = p->next * 0x9e3779b97f4a7c15u + p->epoch;
-        memcpy(bytes, &mark, sizeof mark); /* no two records alike */
+        uint64_t mark = mark_of(p->next, p->epoch);
+        memcpy(bytes, &mark, sizeof mark);
         switch (peer_append(p, bytes, size)) {
         case MU_JOURNAL_OK:
             i++;
@@ -294,6 +307,11 @@ bool peer_quiet(struct peer *p, uint64_t limit_ms)
 bool peer_fails(struct peer *p, uint64_t limit_ms)
 {
     return host_until(p->host, is_fatal, p, limit_ms);
+}
+
+bool peer_settles(struct peer *p, uint64_t limit_ms)
+{
+    return host_until(p->host, is_leading, p, limit_ms);
 }
 
 struct reach {

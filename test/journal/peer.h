@@ -33,6 +33,8 @@ struct peer {
     uint64_t pad, saves, stored, refused, loads, loads_bad;
     uint64_t load_left, load_at;
     struct peer_state loading;
+    bool filled;                  /* every record is one of peer_fill: look at its content, too */
+    void (*told)(struct peer *p, uint64_t seq); /* an append was OK; may be NULL */
     void *image; /* while a snapshot is on its way out */
     bool mute; /* save_open says not now */
 };
@@ -51,6 +53,7 @@ bool peer_catch_up(struct peer *p, uint64_t limit_ms);
 bool peer_reach(struct peer *p, uint64_t seq, uint64_t limit_ms);
 bool peer_quiet(struct peer *p, uint64_t limit_ms); /* nothing of ours is open */
 bool peer_fails(struct peer *p, uint64_t limit_ms); /* on_fatal came */
+bool peer_settles(struct peer *p, uint64_t limit_ms); /* leads, or failed */
 bool peer_save(struct peer *p, uint64_t limit_ms);  /* snapshot, until save_close */
 void peer_confirm(struct peer *p);
 

@@ -12,6 +12,7 @@
 
 struct row {
     const char *name;
+    bool any;    /* true */
     bool shared; /* several handles at a time */
     bool wire;   /* packets can be lost: memory */
     bool files;  /* a folder of its own: sqlite */
@@ -54,14 +55,5 @@ void raw_open(struct raw *raw, struct rig *r);
 void raw_close(struct raw *raw);
 /* Start the call, wait for its answer. */
 enum mu_engine_end raw_do(struct raw *raw, struct mu_engine_call call);
-
-/* A test that has no meaning here. */
-#define RIG_NEEDS(rig_row, cap)                                             \
-    do {                                                                    \
-        if (!(rig_row)->cap) {                                              \
-            print_message("%s: has no meaning here\n", (rig_row)->name);    \
-            skip();                                                         \
-        }                                                                   \
-    } while (0)
 
 #endif

@@ -7,7 +7,7 @@
 enum {
     APPLICATION_ID = 0x4d554a4c, /* "MUJL" */
     PAGE_BYTES = 4096,
-    BUSY_MS = 10000,      /* somebody looks at the file with a tool of their own */
+    BUSY_MS = 2000,       /* somebody looks at the file with a tool of their own */
     TRIM_RECORDS = 256,   /* one piece */
     TRIM_CHUNKS = 16,
     VACUUM_PAGES = 512,
@@ -572,11 +572,15 @@ static enum mu_rc exec(struct mu_db *db, const char *sql, const char *path, stru
                       "journal %s: %s", path, db->text);
 }
 
+/* Exclusive before the first look: then the index of the log is memory of ours, not a file that a full disk could keep
+ * from growing. */
 static enum mu_rc set_up(struct mu_db *db, const char *path, bool read_only, struct mu_err *err)
 {
     bool empty = false;
-    enum mu_rc rc = check_format(db, path, &empty, err);
+    enum mu_rc rc = read_only ? MU_OK : exec(db, "PRAGMA locking_mode = EXCLUSIVE", path, err);
 
+    if (rc == MU_OK)
+        rc = check_format(db, path, &empty, err);
     if (rc == MU_OK && empty && read_only)
         rc = mu_fail_at(err, MU_NOTFOUND, "journal", "journal %s is empty", path);
     if (rc == MU_OK && empty)

@@ -79,18 +79,18 @@ static void sign(int fd)
         return; /* only a courtesy to whoever finds the lock taken */
 }
 
-static enum mu_rc take_lock(struct mu_place *p, struct mu_err *err)
+static enum mu_rc take_lock(struct mu_place *p, bool read_only, struct mu_err *err)
 {
     char *name = beside(p->path, ".lock");
     enum mu_rc rc = MU_OK;
 
-    p->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (p->lock < 0)
+    p->lock = open(name, read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (p->lock < 0 && !(read_only && errno == ENOENT)) /* a copy without its lock file is nobody's */
         rc = mu_fail_at(err, errno == ENOSPC ? MU_FULL : MU_IO, "journal", "%s: %s", name, strerror(errno));
-    else if (flock(p->lock, LOCK_EX | LOCK_NB) != 0)
+    else if (p->lock >= 0 && flock(p->lock, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
         rc = errno == EWOULDBLOCK ? fail_in_use(p->lock, p->path, err)
                                   : mu_fail_at(err, MU_IO, "journal", "%s: %s", name, strerror(errno));
-    else
+    else if (!read_only)
         sign(p->lock);
     free(name);
     return rc;
@@ -129,10 +129,9 @@ enum mu_rc mu_place_open(struct mu_place *p, const char *rest, const char *data_
     if (*rest == '\0' && *data_dir != '\0' && !read_only && mkdir(data_dir, 0700) != 0 && errno != EEXIST)
         return mu_fail_at(err, MU_IO, "journal", "data folder %s: %s", data_dir, strerror(errno));
     rc = check_folder(p->path, err);
-    if (rc != MU_OK || read_only)
-        return rc;
-    rc = take_lock(p, err);
-    return rc == MU_OK ? make_files(p, err) : rc;
+    if (rc == MU_OK)
+        rc = take_lock(p, read_only, err);
+    return rc == MU_OK && !read_only ? make_files(p, err) : rc;
 }
 
 void mu_place_close(struct mu_place *p)
@@ -145,6 +144,21 @@ void mu_place_close(struct mu_place *p)
     *p = (struct mu_place){ .lock = -1, .marker = -1 };
 }
 
+static bool write_at(int fd, const uint8_t *bytes, size_t size, off_t at)
+{
+    while (size > 0) {
+        ssize_t n = pwrite(fd, bytes, size, at);
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0) {
+            bytes += n;
+            size -= (size_t)n;
+            at += n;
+        }
+    }
+    return true;
+}
+
 /* A slot: seq, hash, check over both. */
 bool mu_mark_put(struct mu_place *p, uint64_t seq, const uint8_t *hash)
 {
@@ -154,7 +168,7 @@ bool mu_mark_put(struct mu_place *p, uint64_t seq, const uint8_t *hash)
     memcpy(slot + 8, hash, MU_MARK_HASH);
     mu_le64_put(slot + 8 + MU_MARK_HASH, mu_hash(slot, 8 + MU_MARK_HASH, SLOT_BYTES));
     p->slot ^= 1;
-    return pwrite(p->marker, slot, sizeof slot, (off_t)p->slot * SLOT_APART) == (ssize_t)sizeof slot;
+    return write_at(p->marker, slot, sizeof slot, (off_t)p->slot * SLOT_APART);
 }
 
 bool mu_mark_get(struct mu_place *p, uint64_t *out_seq, uint8_t *out_hash)
@@ -180,5 +194,5 @@ bool mu_mark_clear(struct mu_place *p)
 {
     static const uint8_t none[SLOT_APART + SLOT_BYTES];
 
-    return pwrite(p->marker, none, sizeof none, 0) == (ssize_t)sizeof none; /* space for later, too */
+    return write_at(p->marker, none, sizeof none, 0); /* takes the space for later, too */
 }

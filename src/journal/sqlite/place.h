@@ -22,7 +22,8 @@ struct mu_place {
     unsigned slot;    /* the marker's next */
 };
 
-/* rest: behind "sqlite:"; empty: journal.db in data_dir. read_only takes no lock and makes no file. */
+/* rest: behind "sqlite:"; empty: journal.db in data_dir. read_only shares the lock with others that only read, and makes
+ * no file. */
 enum mu_rc mu_place_open(struct mu_place *p, const char *rest, const char *data_dir, bool read_only,
                          struct mu_err *err);
 /* Accepts what open left half done. */

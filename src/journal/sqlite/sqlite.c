@@ -2,15 +2,12 @@
 #include "journal/chain.h"
 #include "journal/sqlite/writer.h"
 
-enum { RECORD_MAX = 16 << 20, CHUNK_MAX = 1 << 20, INFLIGHT_MAX = 8, POLL_MS = 200 };
+enum { RECORD_MAX = 16 << 20, CHUNK_MAX = 1 << 20, INFLIGHT_MAX = 8 };
 
 struct mu_sqlite {
     struct mu_engine engine;
-    const struct mu_journal_options *opt;
     struct mu_place place;
     struct mu_writer *writer;
-    struct mu_engine_call *wait;
-    void *poll;
 };
 
 static struct mu_sqlite *sqlite_of(const struct mu_engine *e)
@@ -58,8 +55,6 @@ static void sqlite_close(struct mu_engine *e)
 
     if (s == NULL)
         return;
-    if (s->poll != NULL)
-        s->opt->host->cancel(s->opt->host->arg, s->poll);
     if (s->writer != NULL)
         mu_writer_close(s->writer);
     mu_place_close(&s->place);
@@ -77,7 +72,6 @@ static enum mu_rc sqlite_open(struct mu_engine **out_engine, const char *rest, c
     if (s == NULL)
         return mu_fail(err, MU_NOMEM, "journal sqlite:%s: no memory", rest);
     s->engine.ops = &mu_engine_sqlite;
-    s->opt = opt;
     rc = mu_place_open(&s->place, rest, opt->data_dir, opt->read_only, err);
     if (rc == MU_OK)
         rc = mu_db_open(&db, s->place.path, opt->read_only, err);
@@ -94,32 +88,11 @@ static enum mu_rc sqlite_open(struct mu_engine **out_engine, const char *rest, c
     return rc;
 }
 
-static void on_poll(void *arg)
-{
-    struct mu_sqlite *s = arg;
-    struct mu_engine_call *call = s->wait;
-
-    s->poll = NULL;
-    s->wait = NULL;
-    call->done(call->arg, &(struct mu_engine_answer){ .end = MU_ENGINE_OK });
-}
-
-/* Only this process writes, so a waiting writer waits for ever; a tool that reads along looks again and again. */
-static void wait_start(struct mu_sqlite *s, struct mu_engine_call *call)
-{
-    s->wait = call;
-    if (s->opt->read_only)
-        s->poll = s->opt->host->after(s->opt->host->arg, POLL_MS, on_poll, s);
-}
-
 static void sqlite_start(struct mu_engine *e, struct mu_engine_call *call)
 {
-    struct mu_sqlite *s = sqlite_of(e);
-
     if (call->verb == MU_ENGINE_WAIT)
-        wait_start(s, call);
-    else
-        mu_writer_start(s->writer, call);
+        return; /* nobody else can write: it waits until close */
+    mu_writer_start(sqlite_of(e)->writer, call);
 }
 
 static void sqlite_hurry(struct mu_engine *e)
