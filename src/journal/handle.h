@@ -92,7 +92,15 @@ struct mu_load {
 };
 
 enum mu_save_stage {
-    MU_SAVE_IDLE, MU_SAVE_WANTED, MU_SAVE_ANCHOR, MU_SAVE_PUT, MU_SAVE_SEAL, MU_SAVE_FIND, MU_SAVE_VERIFY, MU_SAVE_TRIM, MU_SAVE_CLEAN
+    MU_SAVE_IDLE,
+    MU_SAVE_WANTED,
+    MU_SAVE_ANCHOR, /* read the record that an older image ends with */
+    MU_SAVE_PUT,
+    MU_SAVE_SEAL,
+    MU_SAVE_FIND,
+    MU_SAVE_VERIFY,
+    MU_SAVE_TRIM,
+    MU_SAVE_CLEAN,
 };
 struct mu_save {
     enum mu_save_stage stage;

@@ -57,7 +57,7 @@ static void save_begin(struct mu_journal *j)
         s->stage = MU_SAVE_IDLE;
         return;
     }
-    MU_ASSERT(upto < j->next && upto >= j->floor);
+    MU_ASSERT(upto == j->next - 1 || (upto < j->next && upto >= j->floor));
     s->image_open = true;
     s->m = (struct mu_manifest){ .upto = upto, .epoch = j->last_epoch };
     s->m.snap = j->epoch << SNAPS_BITS | ++s->count; /* grows, and is never used again */
@@ -74,17 +74,22 @@ static void save_begin(struct mu_journal *j)
 }
 
 /* The image is older than what was committed meanwhile: its record says where in the chain it belongs. */
-static bool take_anchor(struct mu_journal *j, const struct mu_engine_answer *a)
+static void take_anchor(struct mu_journal *j, const struct mu_engine_answer *a)
 {
     struct mu_save *s = &j->save;
     struct mu_record r;
 
-    if (a->count == 0 || mu_record_open(j->hasher, &r, a->items[0].at, a->items[0].size, NULL) != MU_OK || r.seq != s->m.upto)
-        return false;
+    if (a->count == 0 || a->items[0].key != s->m.upto) {
+        mu_save_stop(j); /* an earlier leader trimmed it: a newer snapshot is there already */
+        return;
+    }
+    if (mu_record_open(j->hasher, &r, a->items[0].at, a->items[0].size, NULL) != MU_OK) {
+        mu_journal_fail(j, MU_CORRUPT, "the record that a snapshot ends with is damaged");
+        return;
+    }
     s->m.epoch = r.epoch;
     memcpy(s->m.chain, r.hash, MU_HASH_BYTES);
     s->stage = MU_SAVE_PUT;
-    return true;
 }
 
 static void put_next(struct mu_journal *j)
@@ -211,7 +216,8 @@ static bool advance(struct mu_journal *j, const struct mu_engine_answer *a)
 
     switch (s->stage) {
     case MU_SAVE_ANCHOR:
-        return take_anchor(j, a);
+        take_anchor(j, a);
+        return true;
     case MU_SAVE_SEAL:
         s->stage = MU_SAVE_FIND;
         return true;
@@ -258,10 +264,10 @@ static void on_save(void *arg, const struct mu_engine_answer *a)
         save_step(j); /* this was an answer to a snapshot that was stopped */
     } else if (a->end == MU_ENGINE_OK || a->end == MU_ENGINE_MORE) {
         s->tries = 0;
-        if (advance(j, a))
-            save_step(j);
-        else
+        if (!advance(j, a))
             mu_journal_fail(j, MU_CORRUPT, "a snapshot that was just stored reads back differently");
+        else if (!j->dead)
+            save_step(j);
     } else if (a->end == MU_ENGINE_TOKEN) {
         mu_save_stop(j);
         mu_lead_token_gone(j);

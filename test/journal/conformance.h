@@ -35,6 +35,7 @@
     X(c19_a_bad_snapshot_is_passed_over_while_its_records_are_there, any)   \
     X(c20_a_follower_below_the_floor_loads, shared)                         \
     X(c22_a_snapshot_holds_nothing_that_is_in_flight, any)                  \
+    X(c22_a_snapshot_of_an_earlier_moment, any)                             \
     X(c23_resign_under_load_loses_nothing, any)                             \
     X(c26_clocks_that_jump_change_nothing, any)                             \
     X(c29_unknown_is_told_and_the_truth_comes_later, wire)                  \

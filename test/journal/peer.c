@@ -144,9 +144,9 @@ static bool save_open(void *arg, uint64_t *upto, uint64_t *bytes, void **image)
         return false;
     im = calloc(1, sizeof *im);
     MU_ASSERT(im != NULL);
-    im->state = p->state;
+    im->state = p->frozen_upto != 0 ? p->frozen : p->state;
     im->size = p->pad == 0 && p->state.count == 0 ? 0 : sizeof im->state + p->pad;
-    *upto = p->tail;
+    *upto = p->frozen_upto != 0 ? p->frozen_upto : p->tail;
     *bytes = im->size;
     *image = p->image = im;
     p->saves++;

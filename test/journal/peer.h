@@ -36,6 +36,8 @@ struct peer {
     bool filled;                  /* every record is one of peer_fill: look at its content, too */
     void (*told)(struct peer *p, uint64_t seq); /* an append was OK; may be NULL */
     void *image; /* while a snapshot is on its way out */
+    uint64_t frozen_upto; /* offer this earlier moment instead of now; 0: now */
+    struct peer_state frozen;
     bool mute; /* save_open says not now */
 };
 

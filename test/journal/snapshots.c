@@ -52,6 +52,32 @@ void c22_a_snapshot_holds_nothing_that_is_in_flight(void **state)
     }
 }
 
+/* The image may be older than what was committed while it was made. */
+void c22_a_snapshot_of_an_earlier_moment(void **state)
+{
+    struct rig r;
+    struct peer p;
+
+    rig_init(&r, *state);
+    rig_lead(&r, &p);
+    for (int i = 0; i < 3; i++) {
+        assert_true(peer_fill(&p, 10, 10, RIG_LIMIT_MS));
+        p.frozen_upto = p.tail;
+        p.frozen = p.state;
+        assert_true(peer_fill(&p, 10, 10, RIG_LIMIT_MS));
+        assert_true(peer_save(&p, RIG_LIMIT_MS));
+        assert_int_equal(mu_journal_floor(p.j), p.frozen_upto);
+        p.frozen_upto = 0;
+        peer_close(&p);
+        rig_check_replay(&r, &p);
+        rig_lead(&r, &p); /* another epoch, so that the image is of an older one */
+        if (i == 1)
+            assert_true(peer_save(&p, RIG_LIMIT_MS)); /* of now */
+    }
+    peer_close(&p);
+    rig_fini(&r);
+}
+
 /* The leader dies after each turn of a snapshot: before and after every put, the manifest, the trim. */
 void c19_cut_off_between_any_two_puts(void **state)
 {
