@@ -191,7 +191,10 @@ static void genesis_take(struct mu_journal *j, const struct mu_engine_item *item
     memcpy(j->chain, r.hash, MU_HASH_BYTES);
     j->epoch_base = g.epoch_base;
     j->started = true;
-    mu_load_start(j, false);
+    if (j->user.on_open != NULL)
+        j->user.on_open(j->user.arg, j->cluster);
+    if (!j->dead)
+        mu_load_start(j, false);
 }
 
 static void on_genesis(void *arg, const struct mu_engine_answer *a)

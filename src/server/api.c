@@ -399,8 +399,9 @@ void mu_api_request(void *arg, struct mu_req *req)
     char allow[64];
     enum mu_rc why;
 
-    if (sv->stopping || sv->calls_count >= MU_CALLS_MAX) {
-        refuse(req, sv->stopping ? MU_NOTLEADER : MU_BUSY, sv->stopping ? "this server is stopping" : "too many open requests");
+    if (sv->stopping || sv->ctl == NULL || sv->calls_count >= MU_CALLS_MAX) {
+        refuse(req, sv->stopping || sv->ctl == NULL ? MU_NOTLEADER : MU_BUSY, sv->stopping ? "this server is stopping"
+               : sv->ctl == NULL ? "this server is starting" : "too many open requests");
         return;
     }
     c = calloc(1, sizeof *c);

@@ -13,6 +13,7 @@
 enum {
     SNAPSHOT_BYTES_MIN = 32 * 1024 * 1024, /* of entries since the last one */
     SNAPSHOT_ENTRIES = 200000,
+    OPEN_TURN_MS = 100,
     FLUSH_MS = 100,                        /* rows of the history wait this long for company */
     BACKLOG_MAX = 256 * 1024 * 1024,       /* rows the disk does not take, in memory */
 };
@@ -343,7 +344,7 @@ static const struct mu_journal_host loop_host = {
     .boot_ns = mu_loop_boot_ns, .post = mu_loop_post, .after = mu_loop_after, .cancel = mu_loop_cancel, .random = mu_loop_random,
 };
 
-static enum mu_rc ctl_open(struct mu_server *sv, struct mu_err *err)
+static enum mu_rc ctl_open(struct mu_server *sv, const uint8_t cluster[16], struct mu_err *err)
 {
     struct mu_ctl_out out = { .arg = sv, .append = mu_store_append, .send = mu_peer_send, .drop = mu_peer_drop,
                               .reply = mu_ask_reply, .effect = mu_store_effect, .agent_msg = mu_peer_msg };
@@ -354,7 +355,7 @@ static enum mu_rc ctl_open(struct mu_server *sv, struct mu_err *err)
     opt.core_limits = mu_core_limits_default;
     opt.server_name = sv->name;
     opt.server_url = sv->url;
-    memcpy(opt.cluster, mu_journal_cluster_id(sv->journal), sizeof opt.cluster);
+    memcpy(opt.cluster, cluster, sizeof opt.cluster);
     mu_random(&opt.seed, sizeof opt.seed);
     if (sv->opt.lease_ms != 0) {
         opt.lease_ms = sv->opt.lease_ms;
@@ -368,31 +369,44 @@ static enum mu_rc ctl_open(struct mu_server *sv, struct mu_err *err)
     return sv->ctl ? MU_OK : mu_fail(err, MU_NOMEM, "no memory");
 }
 
-enum mu_rc mu_store_open(struct mu_server *sv, struct mu_err *err)
+static enum mu_rc history_open(struct mu_server *sv, const uint8_t cluster[16], struct mu_err *err)
 {
-    struct mu_journal_user user = {
-        .arg = sv, .on_commit = on_commit, .on_lead = on_lead, .on_lost = on_lost, .on_hint = on_hint, .on_fatal = on_fatal,
-        .load_begin = load_begin, .load_chunk = load_chunk, .load_end = load_end, .save_open = save_open,
-        .save_read = save_read, .save_close = save_close };
-    struct mu_journal_host host = loop_host;
-    struct mu_journal_options opt = { .host = &host, .data_dir = sv->data, .advertise = sv->url };
     struct mu_history_options past = { .keep_ms = sv->opt.keep_ms, .keep_jobs = sv->opt.keep_jobs,
                                        .keep_tasks = sv->opt.keep_tasks, .arg = sv, .wake = history_wake };
     char path[sizeof sv->data + 16];
+
+    snprintf(path, sizeof path, "%s/history.db", sv->data);
+    past.path = path;
+    memcpy(past.cluster, cluster, sizeof past.cluster);
+    return mu_history_open(&sv->history, &past, err);
+}
+
+/* Whose journal it is decides whose history and whose agents they are: before that there is nothing to serve. */
+static void on_open(void *arg, const uint8_t cluster[16])
+{
+    struct mu_server *sv = arg;
+    struct mu_err err = { 0 };
+
+    if (history_open(sv, cluster, &err) != MU_OK || ctl_open(sv, cluster, &err) != MU_OK)
+        mu_server_die(sv, "%s", err.text);
+}
+
+enum mu_rc mu_store_open(struct mu_server *sv, struct mu_err *err)
+{
+    struct mu_journal_user user = {
+        .arg = sv, .on_open = on_open, .on_commit = on_commit, .on_lead = on_lead, .on_lost = on_lost, .on_hint = on_hint,
+        .on_fatal = on_fatal, .load_begin = load_begin, .load_chunk = load_chunk, .load_end = load_end, .save_open = save_open,
+        .save_read = save_read, .save_close = save_close };
+    struct mu_journal_host host = loop_host;
+    struct mu_journal_options opt = { .host = &host, .data_dir = sv->data, .advertise = sv->url };
     enum mu_rc rc;
 
     host.arg = sv->loop;
     rc = mu_journal_open(&sv->journal, sv->opt.journal, &opt, &user, err);
-    if (rc != MU_OK)
-        return rc;
-    snprintf(path, sizeof path, "%s/history.db", sv->data);
-    past.path = path;
-    memcpy(past.cluster, mu_journal_cluster_id(sv->journal), sizeof past.cluster);
-    rc = mu_history_open(&sv->history, &past, err);
-    if (rc == MU_OK)
-        rc = ctl_open(sv, err);
-    if (rc != MU_OK)
-        return rc;
+    while (rc == MU_OK && sv->ctl == NULL && !sv->dead && !sv->stopping)
+        mu_loop_turn(sv->loop, OPEN_TURN_MS);
+    if (rc != MU_OK || sv->ctl == NULL)
+        return rc != MU_OK ? rc : mu_fail(err, MU_IO, "the journal could not be opened");
     mu_history_jobs(sv->history, &(struct mu_history_find_jobs){ .before = MU_JOB_ID_MAX, .limit = 1 }, on_past, sv);
     sv->flush = mu_timer_new(sv->loop, on_flush, sv);
     sv->tick = mu_timer_new(sv->loop, on_tick, sv);
