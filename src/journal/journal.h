@@ -60,6 +60,8 @@ struct mu_journal_host {
 
 struct mu_journal_user {
     void *arg;
+    /* The journal is found or founded: whose it is. Comes once, before anything else. May be NULL. */
+    void (*on_open)(void *arg, const uint8_t cluster[16]);
     /* The only way into core, for own and foreign records, live and replayed. */
     void (*on_commit)(void *arg, uint64_t seq, uint64_t epoch, const void *bytes, size_t size);
     void (*on_lead)(void *arg, uint64_t epoch, uint64_t next_seq); /* all below next_seq was committed to us before */
