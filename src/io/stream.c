@@ -98,9 +98,16 @@ size_t mu_stream_pending(const struct mu_stream *s)
     return s->out.size + queued(s);
 }
 
-bool mu_stream_is_full(const struct mu_stream *s)
+static bool is_full(const struct mu_stream *s)
 {
     return mu_stream_pending(s) >= s->limits.out_high;
+}
+
+bool mu_stream_is_full(struct mu_stream *s)
+{
+    /* Noted when it is said: the kernel may take everything before the next flush looks. */
+    s->drain_wanted = s->drain_wanted || is_full(s);
+    return is_full(s);
 }
 
 /* -- input -- */
@@ -257,7 +264,7 @@ void mu_stream_limit(struct mu_stream *s, const struct mu_stream_limits *limits)
 
 static void tell_drain(struct mu_stream *s)
 {
-    if (s->closed || !s->drain_wanted || mu_stream_is_full(s))
+    if (s->closed || !s->drain_wanted || is_full(s))
         return;
     s->drain_wanted = false;
     if (s->user != NULL && s->user->on_drain != NULL) {
@@ -346,8 +353,6 @@ void mu_stream_flush(struct mu_stream *s)
         break_later(s, MU_TOOBIG, 0);
         return;
     }
-    if (mu_stream_is_full(s))
-        s->drain_wanted = true;
     s->via->flush(s);
     end_if_due(s);
 }

@@ -35,7 +35,7 @@ struct mu_stream_user {
     size_t (*on_data)(void *arg, const uint8_t *bytes, size_t size);
     /* The other side will send no more; what it left unused was shown before. NULL: treated as closed. */
     void (*on_eof)(void *arg);
-    /* Output fell below out_high after mu_stream_write had answered false. May be NULL. */
+    /* Output fell below out_high after that had been said. May be NULL. */
     void (*on_drain)(void *arg);
     /* The time set by mu_stream_idle or mu_stream_until has passed. NULL: on_close with MU_TIMEOUT. */
     void (*on_timeout)(void *arg);
@@ -58,7 +58,8 @@ bool mu_stream_write(struct mu_stream *s, const void *bytes, size_t size);
 struct mu_buf *mu_stream_out(struct mu_stream *s);
 /* Bytes written and not yet taken by the kernel. */
 size_t mu_stream_pending(const struct mu_stream *s);
-bool mu_stream_is_full(const struct mu_stream *s); /* pending >= out_high */
+/* pending >= out_high; true promises on_drain as mu_stream_write does. */
+bool mu_stream_is_full(struct mu_stream *s);
 /* Do not wait for the end of the turn. */
 void mu_stream_flush(struct mu_stream *s);
 /* Stop reading: no on_data, no on_eof until resumed. */

@@ -257,6 +257,56 @@ static void a_slow_reader_is_waited_for(void **state)
     pair_close(&p);
 }
 
+struct filler {
+    struct pair p;
+    char block[10000];
+    unsigned drains;
+};
+
+static void read_all(int fd)
+{
+    static char scratch[65536];
+
+    while (recv(fd, scratch, sizeof scratch, 0) > 0)
+        ;
+}
+
+static void fill(struct filler *f)
+{
+    while (mu_stream_write(f->p.e.s, f->block, sizeof f->block))
+        ;
+}
+
+/* Fills up again, and then the client empties the kernel's buffer before the loop looks. */
+static void on_filler_drain(void *arg)
+{
+    struct filler *f = arg;
+
+    if (++f->drains < 3)
+        fill(f);
+    read_all(f->p.fd);
+}
+
+static const struct mu_stream_user filler_user = { on_data, on_eof, on_filler_drain, NULL, on_close };
+
+/* The kernel's buffer holds a few MB: with one of these bounds what is left behind it is between nothing and the bound. */
+static void a_drain_is_not_lost_to_a_fast_reader(void **state)
+{
+    for (size_t high = 1 << 20; high <= 12 << 20; high += 512 << 10) {
+        struct filler f = { .drains = 0 };
+        pair_open(&f.p, state);
+        mu_stream_own(f.p.e.s, &filler_user, &f);
+        mu_stream_limit(f.p.e.s, &(struct mu_stream_limits){ .out_high = high });
+        fill(&f);
+        for (int i = 0; i < 500 && f.drains < 3; i++) {
+            mu_loop_turn(f.p.loop, 1);
+            read_all(f.p.fd);
+        }
+        assert_true(f.drains >= 3);
+        pair_close(&f.p);
+    }
+}
+
 static void a_writer_that_does_not_listen_is_cut_off(void **state)
 {
     static char block[65536];
@@ -549,6 +599,7 @@ int main(void)
         T(unused_input_is_bounded),
         T(a_paused_stream_reads_nothing),
         T(a_slow_reader_is_waited_for),
+        T(a_drain_is_not_lost_to_a_fast_reader),
         T(a_writer_that_does_not_listen_is_cut_off),
         T(half_close_leaves_the_other_half),
         T(finish_sends_what_is_pending),
