@@ -22,10 +22,11 @@ struct attempt {
     uint32_t ordinal, attempt;
     enum phase phase;
     enum mu_end stop;         /* EXIT: not told to stop */
-    bool spawned, killed, told; /* told: its start was reported on this connection */
+    bool spawned, killed, listed; /* listed: the spawner named it */
     uint64_t timeout_ms, grace_ms, started_ms, ended_ms, report_seq;
     uint64_t index;
-    struct mu_spec *spec;     /* until spawned */
+    struct mu_agent_need need;
+    struct mu_spec *spec;     /* until ended; NULL when adopted */
     char *line;               /* until spawned */
     struct mu_agent_exit exit;
     struct mu_list link;
@@ -43,6 +44,8 @@ struct mu_agent {
     struct mu_map by_id, by_task;
     struct mu_list queued, live, fresh, ended, sent;
     uint32_t count, running, spawned; /* running: not ended; spawned: of those, with the spawner */
+    struct mu_agent_need used;     /* by what is spawned */
+    uint64_t *used_named;          /* of each of opt.resources */
     struct mu_heap due;
     uint64_t next_id;
 
@@ -116,6 +119,61 @@ static void attempt_undress(struct attempt *t)
     t->line = NULL;
 }
 
+/* Room. */
+
+/* Amount of a named resource that a task needs, by the node's list of them. */
+static uint64_t need_named(const struct mu_agent *a, const struct attempt *t, uint32_t i)
+{
+    const struct mu_group_spec *s = t->spec != NULL ? &t->spec->spec : NULL;
+
+    for (uint32_t n = 0; s != NULL && n < s->resources_count; n++)
+        if (mu_str_eq(s->resources[n].name, a->opt.resources[i].name))
+            return s->resources[n].amount;
+    return 0;
+}
+
+/* total 0: not limited here. */
+static bool has_room(uint64_t used, uint64_t need, uint64_t total)
+{
+    return total == 0 || used + need <= total;
+}
+
+/* Beside what runs. When nothing runs the first always fits: waiting would not help it. */
+static bool attempt_fits(const struct mu_agent *a, const struct attempt *t)
+{
+    if (a->opt.running_max > 0 && a->spawned >= a->opt.running_max)
+        return false;
+    if (a->spawned == 0)
+        return true;
+    for (uint32_t i = 0; i < a->opt.resources_count; i++)
+        if (!has_room(a->used_named[i], need_named(a, t, i), a->opt.resources[i].amount))
+            return false;
+    return has_room(a->used.cpu_milli, t->need.cpu_milli, a->opt.cpu_milli) &&
+           has_room(a->used.mem_bytes, t->need.mem_bytes, a->opt.mem_bytes) &&
+           has_room(a->used.gpu_milli, t->need.gpu_milli, a->opt.gpu_milli);
+}
+
+static void room_take(struct mu_agent *a, struct attempt *t)
+{
+    t->spawned = true;
+    a->spawned++;
+    a->used.cpu_milli += t->need.cpu_milli;
+    a->used.mem_bytes += t->need.mem_bytes;
+    a->used.gpu_milli += t->need.gpu_milli;
+    for (uint32_t i = 0; i < a->opt.resources_count; i++)
+        a->used_named[i] += need_named(a, t, i);
+}
+
+static void room_give(struct mu_agent *a, const struct attempt *t)
+{
+    a->spawned--;
+    a->used.cpu_milli -= t->need.cpu_milli;
+    a->used.mem_bytes -= t->need.mem_bytes;
+    a->used.gpu_milli -= t->need.gpu_milli;
+    for (uint32_t i = 0; i < a->opt.resources_count; i++)
+        a->used_named[i] -= need_named(a, t, i);
+}
+
 static void attempt_free(struct mu_agent *a, struct attempt *t)
 {
     uint64_t key = mu_task_key(t->job, t->ordinal);
@@ -179,7 +237,7 @@ static void attempt_arm(struct mu_agent *a, struct attempt *t, uint64_t due_ms)
 static void attempt_end(struct mu_agent *a, struct attempt *t, uint64_t now_ms, const struct mu_agent_exit *exit)
 {
     if (t->spawned)
-        a->spawned--;
+        room_give(a, t);
     a->running--;
     phase_move(t, ENDED);
     mu_heap_remove(&a->due, &t->due);
@@ -236,19 +294,20 @@ static void attempt_spawn(struct mu_agent *a, struct attempt *t)
     uint64_t step = s->array_step > 0 ? s->array_step : 1, tasks = t->spec->tasks > 0 ? t->spec->tasks : 1;
 
     phase_move(t, SPAWNING);
-    t->spawned = true;
-    a->spawned++;
+    room_take(a, t);
     list_move(&a->live, t);
     a->out.spawn(a->out.arg, &(struct mu_agent_spawn){
         .id = t->id, .job = t->job, .ordinal = t->ordinal, .attempt = t->attempt, .index = t->index,
         .first = s->array_first, .last = s->array_first + (tasks - 1) * step, .tasks = tasks,
-        .spec_id = t->spec->id, .spec = s, .line = mu_str_of(t->line), .job_name = t->spec->job_name, .user = t->spec->user });
-    attempt_undress(t);
+        .spec_id = t->spec->id, .spec = s, .line = mu_str_of(t->line), .job_name = t->spec->job_name, .user = t->spec->user,
+        .need = t->need });
+    free(t->line);
+    t->line = NULL;
 }
 
 static void spawn_queued(struct mu_agent *a)
 {
-    while (!mu_list_is_empty(&a->queued) && (a->opt.running_max == 0 || a->spawned < a->opt.running_max))
+    while (!mu_list_is_empty(&a->queued) && attempt_fits(a, MU_CONTAINER(a->queued.next, struct attempt, link)))
         attempt_spawn(a, MU_CONTAINER(a->queued.next, struct attempt, link));
 }
 
@@ -474,6 +533,7 @@ static bool start_one(struct mu_agent *a, uint64_t now_ms, const struct mu_start
     t->index = s->index;
     t->timeout_ms = spec->spec.timeout_ms;
     t->grace_ms = spec->spec.grace_ms;
+    t->need = (struct mu_agent_need){ spec->spec.cpu_milli, spec->spec.mem_bytes, spec->spec.gpu_milli };
     t->spec = mu_spec_ref(spec);
     t->line = mu_str_dup(s->line);
     return true;
@@ -657,27 +717,49 @@ void mu_agent_on_boot(struct mu_agent *a, uint64_t now_ms, const char *boot)
     drop(a, "the spawner was lost", false);
 }
 
-bool mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
+static struct attempt *attempt_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
 {
-    struct attempt *t;
+    struct attempt *t = attempt_add(a, task->id, task->job, task->ordinal, task->attempt);
+    uint64_t ago_ms = task->started_ago_ms < now_ms ? task->started_ago_ms : now_ms;
 
-    if (mu_map_find(&a->by_id, task->id) != NULL || attempt_find(a, task->job, task->ordinal, task->attempt) != NULL)
-        return false;
-    t = attempt_add(a, task->id, task->job, task->ordinal, task->attempt);
     if (task->id >= a->next_id)
         a->next_id = task->id + 1;
     t->grace_ms = task->grace_ms;
     t->stop = task->stop;
-    t->spawned = true;
-    a->spawned++;
+    t->need = task->need;
+    room_take(a, t);
     phase_move(t, SPAWNING);
-    uint64_t ago_ms = task->started_ago_ms < now_ms ? task->started_ago_ms : now_ms;
     attempt_running(a, t, now_ms, now_ms - ago_ms, task->timeout_left_ms);
-    if (task->exit != NULL)
-        attempt_end(a, t, now_ms, task->exit);
-    else if (t->stop != MU_END_EXIT) /* how much of its grace is left is not known: it is given once more */
+    if (t->stop != MU_END_EXIT) /* how much of its grace is left is not known: it is given once more */
         attempt_arm(a, t, now_ms + t->grace_ms);
-    return true;
+    return t;
+}
+
+void mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
+{
+    struct attempt *t = attempt_find(a, task->job, task->ordinal, task->attempt);
+
+    if (t == NULL && mu_map_find(&a->by_id, task->id) == NULL)
+        t = attempt_adopt(a, now_ms, task);
+    if (t == NULL || t->id != task->id)
+        return;
+    t->listed = true;
+    if (task->exit != NULL && t->phase != ENDED)
+        attempt_end(a, t, now_ms, task->exit);
+}
+
+void mu_agent_listed(struct mu_agent *a, uint64_t now_ms)
+{
+    struct mu_list *const lists[] = { &a->live, &a->fresh };
+
+    for (size_t i = 0; i < MU_COUNT(lists); i++)
+        MU_LIST_EACH_SAFE(it, lists[i]) {
+            struct attempt *t = MU_CONTAINER(it, struct attempt, link);
+
+            if (!t->listed)
+                attempt_end_as(a, t, now_ms, MU_END_NODE_LOST, 0);
+            t->listed = false;
+        }
 }
 
 /* Turns. */
@@ -742,6 +824,7 @@ static void own_options(struct mu_agent *a, const struct mu_agent_options *opt)
     for (uint32_t i = 0; i < opt->labels_count; i++)
         labels[i] = own_str(a, opt->labels[i]);
     a->opt.resources = res;
+    a->used_named = mu_arena_alloc(&a->own, (opt->resources_count + 1) * sizeof *a->used_named);
     a->opt.labels = labels;
 }
 
@@ -800,6 +883,13 @@ bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uin
     return true;
 }
 
+bool mu_agent_runs(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt)
+{
+    const struct attempt *t = attempt_find(a, job, ordinal, attempt);
+
+    return t != NULL && t->phase != ENDED;
+}
+
 void mu_agent_check(const struct mu_agent *a)
 {
     const struct { const struct mu_list *list; unsigned phases; } rows[] = {
@@ -807,6 +897,7 @@ void mu_agent_check(const struct mu_agent *a)
         { &a->ended, 1u << ENDED }, { &a->sent, 1u << ENDED },
     };
     uint32_t count = 0, running = 0, spawned = 0;
+    uint64_t cpu_milli = 0;
 
     for (size_t i = 0; i < MU_COUNT(rows); i++)
         MU_LIST_EACH(it, (struct mu_list *)rows[i].list) {
@@ -815,15 +906,18 @@ void mu_agent_check(const struct mu_agent *a)
             MU_ASSERT(rows[i].phases & 1u << t->phase);
             MU_ASSERT(mu_map_get_ptr(&a->by_id, t->id) == t);
             MU_ASSERT(attempt_find(a, t->job, t->ordinal, t->attempt) == t);
-            MU_ASSERT((t->phase == QUEUED) == (t->spec != NULL));
+            MU_ASSERT(t->phase != QUEUED || (t->spec != NULL && t->line != NULL && !t->spawned));
+            MU_ASSERT(t->phase != ENDED || t->spec == NULL);
             MU_ASSERT(t->phase != ENDED || !mu_heap_has(&t->due));
             MU_ASSERT(t->phase == ENDED || t->stop == MU_END_EXIT || mu_heap_has(&t->due));
             count++;
             running += t->phase != ENDED;
             spawned += t->phase != ENDED && t->spawned;
+            cpu_milli += t->phase != ENDED && t->spawned ? t->need.cpu_milli : 0;
         }
     MU_ASSERT(count == a->count && a->by_id.count == count);
     MU_ASSERT(running == a->running && spawned == a->spawned);
+    MU_ASSERT(cpu_milli == a->used.cpu_milli);
     MU_ASSERT(a->opt.running_max == 0 || spawned <= a->opt.running_max || mu_list_is_empty(&a->queued));
     MU_ASSERT(a->past.count <= MU_AGENT_PAST_MAX);
 }

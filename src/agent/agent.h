@@ -7,6 +7,9 @@
  * Failure    a frame that breaks the rules makes mu_agent_msg false: the shell drops the connection.
  * Limits     MU_AGENT_ATTEMPTS_MAX attempts; a START past it is answered as NOSTART with EAGAIN.
  *
+ * The server may place more here than the node holds, so that it need not wait for the next decision: what does not fit
+ * beside what runs is queued, in the order it came.
+ *
  * Rules kept here: a lower epoch or another cluster is refused; a command names (job, ordinal, attempt) and touches no
  * other; an attempt is started at most once, however often START comes; a result is reported until acknowledged;
  * when the lease is at 0.8 without an answered ping all attempts are stopped (unless keep), before the server
@@ -39,6 +42,10 @@ struct mu_agent_options {
     uint64_t next_id;          /* first handle to give out; the spawner knows which it has seen; 0: 1 */
 };
 
+/* What an attempt takes of the node while it runs. */
+struct mu_agent_need {
+    uint64_t cpu_milli, mem_bytes, gpu_milli;
+};
 /* What the spawner is to run. */
 struct mu_agent_spawn {
     uint64_t id;               /* mu_agent's handle of the attempt, never reused within a boot */
@@ -47,6 +54,7 @@ struct mu_agent_spawn {
     uint64_t spec_id;          /* differs whenever spec does: a key for what the shell prepares once per spec */
     const struct mu_group_spec *spec;
     struct mu_str line, job_name, user;
+    struct mu_agent_need need;
 };
 struct mu_agent_exit {
     uint64_t id;
@@ -61,6 +69,7 @@ struct mu_agent_task {
     uint64_t timeout_left_ms;  /* 0: no time limit; one that has passed: 1 */
     uint64_t grace_ms, started_ago_ms;
     enum mu_end stop;          /* what it was told with kill; EXIT: nothing */
+    struct mu_agent_need need; /* as it was given with spawn */
     const struct mu_agent_exit *exit; /* NULL: it runs */
 };
 
@@ -93,8 +102,10 @@ void mu_agent_on_started(struct mu_agent *a, uint64_t now_ms, uint64_t id);
 void mu_agent_on_exit(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_exit *exit);
 /* The spawner is gone and a new one, with a new boot, took its place: what ran ended as NODE_LOST. */
 void mu_agent_on_boot(struct mu_agent *a, uint64_t now_ms, const char *boot);
-/* After a restart of the agent: what the spawner still has, before on_up. false: it was known already. */
-bool mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task);
+/* What the spawner has, told whenever it was connected to: after a restart of the agent (before on_up), or when the
+ * connection broke. Then listed: what it did not name is lost. */
+void mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task);
+void mu_agent_listed(struct mu_agent *a, uint64_t now_ms);
 
 /* Send gathered reports, pings due (load: what they say), enforce time limits and the lease. Call after every batch of
  * inputs and at wake_ms. */
@@ -106,6 +117,8 @@ uint32_t mu_agent_running(const struct mu_agent *a);  /* queued, starting, runni
 bool mu_agent_welcomed(const struct mu_agent *a);
 uint64_t mu_agent_epoch(const struct mu_agent *a);
 bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, uint64_t *out_id);
+/* Is it here and not yet ended? */
+bool mu_agent_runs(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt);
 void mu_agent_check(const struct mu_agent *a); /* assert invariants */
 
 #endif

@@ -103,12 +103,12 @@ static void put_file(struct launch *l, enum step step, const char *path, const c
 
 static void set_limits(struct launch *l)
 {
-    struct { uint64_t soft, hard; } as = { l->view.head.as_bytes, l->view.head.as_bytes };
+    struct { uint64_t soft, hard; } data = { l->view.head.data_bytes, l->view.head.data_bytes };
 
     for (char **path = l->view.cgroups; *path != NULL; path++)
         put_file(l, STEP_CGROUP, *path, "0");
-    if (as.soft > 0)
-        must(l, STEP_LIMIT, mu_sys(SYS_prlimit64, 0, RLIMIT_AS, &as, 0));
+    if (data.soft > 0)
+        must(l, STEP_LIMIT, mu_sys(SYS_prlimit64, 0, RLIMIT_DATA, &data, 0));
     if (l->reset_oom)
         put_file(l, STEP_LIMIT, "/proc/self/oom_score_adj", "0");
 }

@@ -292,7 +292,8 @@ static bool on_spawn(const void *frame, size_t size)
     sp.live++;
     clock_read();
     task->pub = (struct mu_sp_task){ .id = s->id, .job = s->job, .ordinal = s->ordinal, .attempt = s->attempt,
-        .timeout_ms = s->timeout_ms, .grace_ms = s->grace_ms, .start_us = sp.now_us, .slot = MU_SP_SLOT_NONE };
+        .timeout_ms = s->timeout_ms, .grace_ms = s->grace_ms, .need = { s->need[0], s->need[1], s->need[2] },
+        .start_us = sp.now_us, .slot = MU_SP_SLOT_NONE, .tag = s->tag };
     if (sp.dead_ms <= sp.now_us / 1000 || sp.quitting) { /* too late: its agent does not know the time yet */
         task->pub.how = MU_SP_FENCED;
         launch_drop(l);
@@ -698,7 +699,7 @@ static void files_init(void)
 static bool socket_init(void)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = MU_SP_SOCKET };
-    int lock = open("spawner.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int lock = open(MU_SP_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
         return false; /* another spawner serves this directory */
@@ -730,6 +731,7 @@ int main(int argc, char **argv)
     umask(077);
     if (chdir(argv[1]) != 0)
         return 1;
+    prctl(PR_SET_NAME, "muster-spawner"); /* started from memory it has no name of its own */
     setsid(); /* fails when whoever started us did it already */
     files_init();
     if (!boot_init() || !signals_init() || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)

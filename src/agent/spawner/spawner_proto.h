@@ -34,6 +34,7 @@ enum {
 };
 #define MU_SP_SLOT_NONE UINT32_MAX
 #define MU_SP_SOCKET "spawner.sock"
+#define MU_SP_LOCK "spawner.lock" /* held as long as the spawner lives */
 #define MU_SP_SLOT_DIR "slots"
 #define MU_SP_MARK "MUSTER_SPAWN_ID" /* =BOOT-ID: in the environment of every process of an attempt */
 
@@ -64,12 +65,14 @@ enum {
 };
 struct mu_sp_spawn {
     struct mu_sp_head head;
-    uint64_t id, job, timeout_ms, grace_ms; /* the last two are only kept for the next agent */
-    uint64_t as_bytes;                      /* RLIMIT_AS; 0: none */
+    uint64_t id, job;
+    uint64_t timeout_ms, grace_ms;          /* kept for the next agent, as need and tag are */
+    uint64_t need[3];                       /* cpu, memory, gpu */
+    uint64_t data_bytes;                    /* RLIMIT_DATA; 0: none */
     uint32_t ordinal, attempt;
     uint32_t flags, uid, gid;
     uint32_t groups, cgroups, argc, envc;   /* how many follow */
-    uint32_t reserved;
+    uint32_t tag;                           /* the agent's own */
 };
 
 struct mu_sp_welcome {
@@ -87,12 +90,13 @@ struct mu_sp_task {
     struct mu_sp_head head;
     uint64_t id, job;
     uint32_t ordinal, attempt;
-    uint64_t timeout_ms, grace_ms;
+    uint64_t timeout_ms, grace_ms, need[3];
     uint64_t start_us;                     /* boottime */
     uint32_t pid, slot;
     uint32_t state, stop_why;              /* enum mu_sp_state; why of the first KILL, 0 none */
     uint32_t how, code;                    /* ENDED: enum mu_sp_how; exit status, signal, errno */
     uint64_t run_us, user_us, sys_us, rss_bytes, out_bytes, err_bytes;
+    uint32_t tag, reserved;
 };
 
 /* A checked view of a SPAWN frame: strings[] gets cwd, stdin, stdout, stderr, script, then cgroups, argv, env, each list ended

@@ -451,8 +451,10 @@ static void a_restarted_agent_adopts(void **state)
     rig_init(&r, (struct mu_agent_options){ 0 });
     at(&r, 1000);
     for (size_t i = 0; i < MU_COUNT(tasks); i++)
-        assert_true(mu_agent_adopt(r.agent, r.now_ms, &tasks[i]));
-    assert_false(mu_agent_adopt(r.agent, r.now_ms, &tasks[0]));
+        mu_agent_adopt(r.agent, r.now_ms, &tasks[i]);
+    mu_agent_adopt(r.agent, r.now_ms, &tasks[0]);
+    mu_agent_listed(r.agent, r.now_ms);
+    assert_int_equal(mu_agent_attempts(r.agent), MU_COUNT(tasks));
     up(&r), welcome(&r, cluster), spec(&r, 1, 0, 0), start(&r, 1, 0, 1), start(&r, 1, 1, 2);
     at(&r, 1010), turn(&r), ended(&r, 9, MU_END_SIGNAL, 9);
     at(&r, 1030), turn(&r);
@@ -463,6 +465,21 @@ static void a_restarted_agent_adopts(void **state)
                "[1010] kill 9 with 9 for cancel; report#2 end 1.2/1 how 3 code 9;\n"
                "[1030] kill 7 with 15 for timeout;\n"
                "[1031] spawn 1.3/1 index 16 of 10-16;");
+}
+
+/* The connection to the spawner broke: it knows one of the two, which has ended meanwhile. */
+static void what_the_spawner_does_not_list_is_lost(void **state)
+{
+    static const struct mu_agent_exit gone = { .id = 1, .how = MU_END_EXIT, .code = 4 };
+    static const struct mu_agent_task task = { .id = 1, .job = 1, .ordinal = 0, .attempt = 1, .exit = &gone };
+    struct rig r;
+
+    (void)state;
+    ready(&r, (struct mu_agent_options){ 0 }, 0, 0);
+    at(&r, 1), start(&r, 1, 0, 1), started(&r, 1), start(&r, 1, 1, 1);
+    at(&r, 2), mu_agent_adopt(r.agent, r.now_ms, &task), mu_agent_listed(r.agent, r.now_ms), turn(&r);
+    expect(&r, "[1] spawn 1.0/1 index 10 of 10-16; report#1 run 1.0/1; spawn 1.1/1 index 12 of 10-16;\n"
+               "[2] report#2 end 1.0/1 how 0 code 4 end 1.1/1 how 6 code 0;");
 }
 
 static void a_lost_spawner_is_a_new_boot(void **state)
@@ -492,6 +509,35 @@ static void no_more_run_at_once_than_allowed(void **state)
     expect(&r, "[1] spawn 1.0/1 index 10 of 10-16; spawn 1.1/1 index 12 of 10-16;\n"
                "[2] report#1 end 1.2/1 how 3 code 0;\n"
                "[3] spawn 1.3/1 index 16 of 10-16; report#2 end 1.0/1 how 0 code 0;");
+}
+
+/* The server places ahead; what does not fit beside what runs waits its turn. */
+static void work_waits_for_room(void **state)
+{
+    struct mu_amount lic = { MU_STR_LIT("lic"), 2 };
+    struct mu_group_spec g = { .tasks = 9, .cpu_milli = 500, .resources = &(struct mu_amount){ MU_STR_LIT("lic"), 1 }, .resources_count = 1 };
+    struct mu_buf b = { 0 };
+    struct rig r;
+
+    (void)state;
+    ready(&r, (struct mu_agent_options){ .cpu_milli = 2000, .resources = &lic, .resources_count = 1 }, 0, 0);
+    mu_pb_put(&b, &mu_group_spec_pb, &g);
+    tell(&r, (struct mu_msg){ .type = MU_MSG_SPEC, .spec = { .job = 2, .spec = mu_buf_str(&b), .tasks = 9 } });
+    g = (struct mu_group_spec){ .tasks = 9, .cpu_milli = 3000 };
+    mu_buf_clear(&b);
+    mu_pb_put(&b, &mu_group_spec_pb, &g);
+    tell(&r, (struct mu_msg){ .type = MU_MSG_SPEC, .spec = { .job = 3, .spec = mu_buf_str(&b), .tasks = 9 } });
+    mu_buf_fini(&b);
+    at(&r, 1), start(&r, 2, 0, 1), start(&r, 2, 1, 1), start(&r, 2, 2, 1), start(&r, 3, 0, 1), start(&r, 1, 0, 1);
+    at(&r, 2), ended(&r, 1, MU_END_EXIT, 0); /* a licence is free */
+    at(&r, 3), ended(&r, 2, MU_END_EXIT, 0); /* cpus are not: the large one keeps its place */
+    at(&r, 4), ended(&r, 3, MU_END_EXIT, 0); /* alone even the too large one runs */
+    at(&r, 5), ended(&r, 4, MU_END_EXIT, 0);
+    expect(&r, "[1] spawn 2.0/1 index 10 of 0-8; spawn 2.1/1 index 12 of 0-8;\n"
+               "[2] spawn 2.2/1 index 14 of 0-8; report#1 end 2.0/1 how 0 code 0;\n"
+               "[3] report#2 end 2.1/1 how 0 code 0;\n"
+               "[4] spawn 3.0/1 index 10 of 0-8; report#3 end 2.2/1 how 0 code 0;\n"
+               "[5] spawn 1.0/1 index 10 of 10-16; report#4 end 3.0/1 how 0 code 0;");
 }
 
 /* Fill it past its limit: the rest is answered, all is reported in bounded frames and forgotten in the end. */
@@ -548,8 +594,10 @@ int main(void)
         cmocka_unit_test(foreign_and_old_servers_are_refused),
         cmocka_unit_test(what_breaks_the_protocol),
         cmocka_unit_test(a_restarted_agent_adopts),
+        cmocka_unit_test(what_the_spawner_does_not_list_is_lost),
         cmocka_unit_test(a_lost_spawner_is_a_new_boot),
         cmocka_unit_test(no_more_run_at_once_than_allowed),
+        cmocka_unit_test(work_waits_for_room),
         cmocka_unit_test(limits_answer),
         cmocka_unit_test(specs_come_and_go),
     };
