@@ -351,7 +351,7 @@ static enum mu_rc check_refs(const struct graph *g, uint32_t i, struct mu_err *e
         tasks = dep->group < g->base ? g->job->groups[dep->group].set.tasks : g->groups[dep->group - g->base].tasks;
         if (dep->kind >= MU_DEP_EACH_OK && tasks != spec->tasks)
             return mu_fail_at(err, MU_INVALID, field(at, all, g->base + i, "after_each"),
-                              "one after one needs equal counts: %u tasks after %u", (unsigned)spec->tasks, (unsigned)tasks);
+                              "one after one needs equal counts of tasks: %u after %u", (unsigned)spec->tasks, (unsigned)tasks);
     }
     return MU_OK;
 }
@@ -427,7 +427,7 @@ static enum mu_rc admit_job_dep(const struct mu_core *core, const struct mu_job 
         return mu_fail_at(err, MU_STATE, at, "job %llu is still open: how many tasks it will have is not known",
                           (unsigned long long)dep->job);
     if (job && each && job->tasks != g->tasks)
-        return mu_fail_at(err, MU_INVALID, at, "one after one needs equal counts: %u tasks after the %u of job %llu",
+        return mu_fail_at(err, MU_INVALID, at, "one after one needs equal counts of tasks: %u after the %u of job %llu",
                           (unsigned)g->tasks, (unsigned)job->tasks, (unsigned long long)dep->job);
     return MU_OK;
 }

@@ -2,7 +2,7 @@
 
 #include "base/assert.h"
 
-enum { STRIDE = 16 }; /* lines from one noted offset to the next */
+enum { STRIDE = 8 }; /* lines from one noted offset to the next */
 enum { CHUNK_SHARED_MAX = 128 * 1024 }; /* a small append goes into the last chunk up to this size */
 
 struct mu_lines_chunk {

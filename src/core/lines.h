@@ -1,6 +1,6 @@
 /* core/lines.h -- the command lines of a group: text in appended chunks, with an offset every few lines.
  *
- * What       one line a task; costs its bytes and a quarter of a byte.
+ * What       one line a task; costs its bytes and half a byte.
  * Ownership  text is copied.   Time, Threads  none.
  * Failure    no memory aborts.   Limits  4 GiB a chunk; small appends share one.
  */

@@ -24,15 +24,14 @@ void world_fini(struct world *w)
 void world_apply(struct world *w, enum mu_event_kind kind, const void *msg)
 {
     struct mu_reader r;
-    struct mu_event ev;
     uint64_t time_ms;
 
     mu_entry_begin(&w->entry, w->now_ms);
     mu_entry_add(&w->entry, kind, msg);
     MU_ASSERT(mu_entry_open(&r, w->entry.at, w->entry.size, &time_ms));
     mu_arena_reset(&w->arena);
-    MU_ASSERT(mu_entry_next(&r, &ev, &w->arena));
-    mu_core_apply(w->core, time_ms, &ev, &w->fx);
+    MU_ASSERT(mu_entry_next(&r, &w->ev, &w->arena));
+    mu_core_apply(w->core, time_ms, &w->ev, &w->fx);
     if (!w->quiet)
         mu_core_check(w->core);
 }

@@ -11,6 +11,7 @@
 struct world {
     struct mu_core *core;
     struct mu_fx_list fx;    /* of the last step */
+    struct mu_event ev;      /* of the last step: effects point into it */
     struct mu_buf entry, spec;
     struct mu_arena arena;
     uint64_t now_ms;
