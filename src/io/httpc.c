@@ -48,6 +48,11 @@ static uint64_t now_ms(void)
     return mu_boot_ms();
 }
 
+static size_t body_max(const struct mu_httpc *c)
+{
+    return c->opt.body_max ? c->opt.body_max : BODY_MAX;
+}
+
 static size_t unused(const struct mu_httpc *c)
 {
     return c->in.size - c->in_at;
@@ -253,8 +258,6 @@ static enum mu_rc send_out(struct mu_httpc *c, struct mu_err *err)
             rc = receive(c, ms, err);
         if (rc != MU_OK)
             return rc;
-        if (c->in.size > (c->opt.body_max ? c->opt.body_max : BODY_MAX))
-            return mu_fail(err, MU_TOOBIG, "%s answers more than fits", server_of(c)->text);
     }
     return MU_OK;
 }
@@ -492,7 +495,7 @@ void mu_httpc_done(struct mu_httpc *c)
 
 static enum mu_rc read_all(struct mu_httpc *c, struct mu_buf *body, struct mu_err *err)
 {
-    size_t max = c->opt.body_max ? c->opt.body_max : BODY_MAX, n;
+    size_t n;
     uint64_t ms = c->opt.idle_ms ? c->opt.idle_ms : IDLE_MS;
 
     do {
@@ -500,8 +503,8 @@ static enum mu_rc read_all(struct mu_httpc *c, struct mu_buf *body, struct mu_er
         if (rc != MU_OK)
             return rc;
         body->size += n;
-        if (body->size > max)
-            return mu_fail(err, MU_TOOBIG, "the answer is larger than %zu bytes", max);
+        if (body->size > body_max(c))
+            return mu_fail(err, MU_TOOBIG, "the answer is larger than %zu bytes", body_max(c));
     } while (n > 0);
     return MU_OK;
 }
@@ -565,6 +568,22 @@ enum mu_rc mu_httpc_begin(struct mu_httpc *c, const struct mu_httpc_req *req, st
     return rc;
 }
 
+/* What the server says while a request is being sent: its answer, if it is early, or its end. */
+static enum mu_rc glance(struct mu_httpc *c, struct mu_err *err)
+{
+    ssize_t n = recv(c->fd, mu_buf_room(&c->in, READ_BYTES), READ_BYTES, MSG_DONTWAIT);
+
+    if (n > 0)
+        c->in.size += (size_t)n;
+    if (unused(c) > body_max(c))
+        return mu_fail(err, MU_TOOBIG, "the answer is larger than %zu bytes", body_max(c));
+    if (!c->have_head && unused(c) > 0 && parse_head(c, err) == MU_INVALID)
+        return MU_CLOSED;
+    if (c->have_head && c->head.status >= 400)
+        return mu_fail(err, MU_CLOSED, "%s has answered already", server_of(c)->text);
+    return n == 0 ? mu_fail(err, MU_CLOSED, "%s closed the connection", server_of(c)->text) : MU_OK;
+}
+
 enum mu_rc mu_httpc_send(struct mu_httpc *c, const void *bytes, size_t size, struct mu_err *err)
 {
     enum mu_rc rc;
@@ -575,14 +594,10 @@ enum mu_rc mu_httpc_send(struct mu_httpc *c, const void *bytes, size_t size, str
     c->out.size = 0;
     mu_http_put_chunk(&c->out, bytes, size);
     rc = send_out(c, err);
-    if (rc != MU_OK && rc != MU_CLOSED) {
+    if (rc == MU_OK)
+        rc = glance(c, err);
+    if (rc != MU_OK && rc != MU_CLOSED)
         hang_up(c);
-        return rc;
-    }
-    if (!c->have_head && unused(c) > 0 && parse_head(c, err) == MU_INVALID)
-        return MU_CLOSED;
-    if (c->have_head && c->head.status >= 400)
-        return mu_fail(err, MU_CLOSED, "%s has answered already", server_of(c)->text);
     return rc;
 }
 

@@ -171,6 +171,8 @@ static void req_start(struct mu_conn *c, struct mu_req *req, const uint8_t *byte
     mu_buf_add(&req->bytes, bytes, size);
     mu_http_head_rebase(&req->head, bytes, req->bytes.at);
     mu_http_body_init(&req->in, &req->head);
+    if (!req->in.done)
+        req->head.upgrade.size = 0; /* where the other protocol would begin is not clear */
     req->ops = NULL;
     req->use = MU_BODY_IGNORE;
     req->body_max = MU_HTTPD_DISCARD;

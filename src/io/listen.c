@@ -166,6 +166,15 @@ static void on_connection(uv_stream_t *h, int status)
         accept_one(h->data);
 }
 
+static void on_room(void *arg)
+{
+    struct mu_listener *l = arg;
+
+    if (!l->closed)
+        accept_one(l);
+    listener_unref(l);
+}
+
 void mu_listener_left(struct mu_listener *l, uint64_t key)
 {
     uint64_t *n = l->opt.per_peer_max > 0 ? mu_map_find(&l->peers, key) : NULL;
@@ -175,7 +184,8 @@ void mu_listener_left(struct mu_listener *l, uint64_t key)
     l->conns--;
     if (l->waiting && !l->closed) {
         l->waiting = false;
-        accept_one(l);
+        l->refs++;
+        mu_loop_post(l->loop, on_room, l); /* not from inside whoever closes */
     }
     listener_unref(l);
 }
@@ -261,6 +271,8 @@ enum mu_rc mu_listen(struct mu_listener **out_listener, struct mu_loop *loop, co
         return rc;
     if (mu_addr_parse(&u, addr, err) != MU_OK)
         return MU_INVALID;
+    if (opt != NULL && opt->tls != NULL)
+        return mu_fail(err, MU_UNSUPPORTED, "%s: TLS is not spoken here", addr);
     l = mu_io_alloc(sizeof *l);
     l->loop = loop;
     l->on_accept = on_accept;
