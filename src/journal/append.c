@@ -134,7 +134,7 @@ void mu_append_resolve_gone(struct mu_journal *j)
 /* Complete from the front what is settled; the first that is not good stops the rest and is looked into. */
 static void flush(struct mu_journal *j)
 {
-    struct mu_append *a;
+    struct mu_append *a = NULL;
 
     while (!j->dead && (a = first(j)) != NULL && a->known && a->end == MU_ENGINE_OK) {
         if (!j->resolve.token_gone)
