@@ -206,7 +206,8 @@ static void agent_remember(struct mu_ctl *ctl, struct mu_ctl_agent *a, const str
     a->had_count = h->attempts_count;
     a->had = malloc((h->attempts_count + 1) * sizeof *a->had);
     MU_ASSERT(a->had != NULL);
-    memcpy(a->had, h->attempts, h->attempts_count * sizeof *a->had);
+    if (h->attempts_count > 0)
+        memcpy(a->had, h->attempts, h->attempts_count * sizeof *a->had);
     qsort(a->had, a->had_count, sizeof *a->had, ref_order);
     mu_map_put_ptr(&ctl->names, a->name_hash, a);
 }

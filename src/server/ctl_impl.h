@@ -61,6 +61,7 @@ struct mu_ctl_parts {
     bool last;               /* the job is complete after this */
     bool whole;              /* a submit: half of it must not stay */
     bool done;               /* all proposed */
+    bool again;              /* the job was there already */
     uint32_t pieces;         /* proposed, not committed */
 };
 

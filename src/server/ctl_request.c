@@ -319,7 +319,7 @@ void mu_ctl_requests_withdraw(struct mu_ctl *ctl)
 static void piece_replied(struct mu_ctl *ctl, struct mu_ctl_request *r, const struct mu_ctl_reply *reply)
 {
     struct mu_ctl_parts *p = r->parts;
-    struct mu_ctl_reply whole = { .rc = MU_OK };
+    struct mu_ctl_reply whole = { .rc = MU_OK, .existing = p->again };
 
     p->pieces--;
     if (reply->rc != MU_OK || (p->job == 0 && reply->existing)) {
@@ -410,6 +410,17 @@ static enum mu_rc each_node_expand(struct mu_ctl *ctl, struct mu_group_spec *g, 
     return MU_OK;
 }
 
+static struct mu_group_spec *groups_copy(struct mu_ctl *ctl, const struct mu_group_spec *groups, uint32_t count)
+{
+    struct mu_group_spec *copy;
+
+    mu_arena_reset(&ctl->arena);
+    copy = mu_arena_alloc(&ctl->arena, (count + 1) * sizeof *copy);
+    if (count > 0)
+        memcpy(copy, groups, count * sizeof *copy);
+    return copy;
+}
+
 /* Checks that need sched or the nodes of this moment; groups is a copy that may be changed. */
 static enum mu_rc groups_prepare(struct mu_ctl *ctl, struct mu_group_spec *groups, uint32_t count, struct mu_err *err)
 {
@@ -462,24 +473,54 @@ static void request_follow(struct mu_ctl *ctl, struct mu_ctl_request *first, uin
     mu_list_add_tail(&first->followers, &r->link);
 }
 
-static void submit_propose(struct mu_ctl *ctl, const struct mu_job_spec *spec, const struct mu_buf *key, void *token)
+static struct mu_ctl_request *submit_request(struct mu_ctl *ctl, const struct mu_job_spec *spec, const struct mu_buf *key, void *token)
 {
     struct mu_ctl_request *r = request_new(ctl, token);
-    struct mu_job_spec copy;
 
     r->digest = spec->digest;
     if (key->size > 0) {
         mu_buf_add(&r->key, key->at, key->size);
         mu_map_put_ptr(&ctl->keys, key_hash(mu_buf_str(&r->key)), r);
     }
+    return r;
+}
+
+/* The encoded spec is in scratch. */
+static struct mu_ctl_parts *submit_parts(struct mu_ctl *ctl, const struct mu_job_spec *spec)
+{
+    struct mu_job_spec copy;
+    struct mu_ctl_parts *p = parts_new(&mu_job_spec_pb, &copy, mu_buf_str(&ctl->scratch));
+
+    p->spec = copy;
+    p->last = p->whole = spec->open == MU_OPEN_NO;
+    return p;
+}
+
+static void submit_propose(struct mu_ctl *ctl, const struct mu_job_spec *spec, const struct mu_buf *key, void *token)
+{
+    struct mu_ctl_request *r = submit_request(ctl, spec, key, token);
+
     if (ctl->scratch.size <= MU_EVENT_BYTES_MAX) {
         mark_request(mu_ctl_propose(ctl, MU_EV_SUBMIT, &(struct mu_ev_submit){ .spec = mu_buf_str(&ctl->scratch) }), r);
         return;
     }
-    r->parts = parts_new(&mu_job_spec_pb, &copy, mu_buf_str(&ctl->scratch));
-    r->parts->spec = copy;
-    r->parts->last = r->parts->whole = spec->open == MU_OPEN_NO;
+    r->parts = submit_parts(ctl, spec);
     submit_head_propose(ctl, r);
+}
+
+/* A stream whose first lines did not all get in before the lead was lost: they are cut as they were, and what is there
+ * already is seen and passed over. */
+static void stream_go_on(struct mu_ctl *ctl, const struct mu_job_spec *spec, uint64_t job, const struct mu_buf *key, void *token)
+{
+    struct mu_ctl_request *r = submit_request(ctl, spec, key, token);
+    struct mu_group_spec begun;
+    uint32_t count;
+
+    r->parts = submit_parts(ctl, spec);
+    r->parts->job = job;
+    r->parts->again = true;
+    groups_cut(ctl, r->parts, &begun, &count);
+    mu_list_add_tail(&ctl->feeding, &r->feed_link);
 }
 
 static enum mu_rc submit_admit(struct mu_ctl *ctl, struct mu_job_spec *spec, struct mu_err *err)
@@ -527,9 +568,7 @@ void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_jo
         request_follow(ctl, first, spec->digest, token);
         return;
     }
-    mu_arena_reset(&ctl->arena);
-    own.groups = mu_arena_alloc(&ctl->arena, (spec->groups_count + 1) * sizeof *own.groups);
-    memcpy(own.groups, spec->groups, spec->groups_count * sizeof *own.groups);
+    own.groups = groups_copy(ctl, spec->groups, spec->groups_count);
     if (spec->key.size > 0)
         job = mu_view_job_by_key(ctl->core, spec->user, spec->key);
     if (submit_admit(ctl, &own, &err) != MU_OK)
@@ -537,7 +576,9 @@ void mu_ctl_submit(struct mu_ctl *ctl, struct mu_ctl_now now, const struct mu_jo
     else if (job != 0 && own.open == MU_OPEN_NO && is_open(ctl, job)) {
         mu_fail_at(&err, MU_BUSY, "key", "what became of the last try is being withdrawn");
         refuse(ctl, token, &err);
-    } else if (job != 0)
+    } else if (job != 0 && own.open == MU_OPEN_STREAM && ctl->scratch.size > MU_EVENT_BYTES_MAX && is_open(ctl, job))
+        stream_go_on(ctl, &own, job, &ctl->key, token);
+    else if (job != 0)
         ctl->out.reply(ctl->out.arg, token, &(struct mu_ctl_reply){ .job = job, .existing = true });
     else
         submit_propose(ctl, &own, &ctl->key, token);
@@ -572,9 +613,7 @@ static void part_request(struct mu_ctl *ctl, const struct mu_ev_part *part, void
     struct mu_err err = { 0 };
     enum mu_rc rc;
 
-    mu_arena_reset(&ctl->arena);
-    own.groups = mu_arena_alloc(&ctl->arena, (part->groups_count + 1) * sizeof *own.groups);
-    memcpy(own.groups, part->groups, part->groups_count * sizeof *own.groups);
+    own.groups = groups_copy(ctl, part->groups, part->groups_count);
     rc = groups_prepare(ctl, own.groups, own.groups_count, &err);
     mu_buf_clear(&ctl->scratch);
     mu_pb_put(&ctl->scratch, &mu_ev_part_pb, &own);

@@ -174,7 +174,7 @@ static const struct {
     size_t mean_at;         /* in struct mu_sim_faults */
     uint32_t low_ms, high_ms; /* mean pause between two, of a seed that knows it */
 } faults[] = {
-#define X(name) { #name, fault_##name, offsetof(struct mu_sim_faults, name), 4000, 40000 },
+#define X(name) { #name, fault_##name, offsetof(struct mu_sim_faults, name), 1000, 15000 },
     MU_SIM_FAULT_MAP(X)
 #undef X
 };
@@ -218,7 +218,7 @@ static void strike_later(struct mu_cluster *c, size_t fault)
 /* Each seed knows some kinds only: few at once find more than all at once. */
 static void faults_choose(struct mu_cluster *c)
 {
-    uint32_t known = (uint32_t)mu_world_between(&c->world, 0, 600);
+    uint32_t known = (uint32_t)mu_world_between(&c->world, 50, 700);
 
     for (size_t i = 0; i < MU_COUNT(faults); i++) {
         if (!mu_world_chance(&c->world, known))

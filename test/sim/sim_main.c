@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 {
     uint64_t count = 0, from = 1, workers = 2, of_files = 0, seed = 0, *seeds = calloc(SEEDS_OF_FILES_MAX, sizeof *seeds);
     bool trace = false;
+    int rc;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--trace") == 0)
@@ -213,11 +214,15 @@ int main(int argc, char **argv)
             return fprintf(stderr, "%s: not understood\n", argv[i]), 2;
     }
     signal(SIGABRT, on_abort);
-    if (seed != 0)
+    if (seed != 0) {
+        free(seeds);
         return one(seed, trace);
+    }
     seeds = realloc(seeds, (of_files + count) * sizeof *seeds);
     MU_ASSERT(seeds != NULL && workers > 0);
     for (uint64_t i = 0; i < count; i++)
         seeds[of_files + i] = from + i;
-    return many(seeds, of_files + count, workers);
+    rc = many(seeds, of_files + count, workers);
+    free(seeds);
+    return rc;
 }

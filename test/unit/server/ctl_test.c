@@ -440,6 +440,7 @@ static void what_is_waiting_when_the_lead_goes(void **state)
     expect(r, "append 2: submit\nreply C: not_leader\nreply A: unknown\nreply B: not_leader\n");
     assert_false(mu_ctl_leads(r->ctl));
     commit(r); /* it was durable after all */
+    rig_free(r);
 }
 
 static void limits_are_answers(void **state)
@@ -579,6 +580,42 @@ static void nothing_is_left_of_half_a_job(void **state)
     turn(r);
     commit(r);
     expect(r, "append 3: lead\nappend 4: submit\nreply B: ok 2\n");
+    free((char *)g.lines.at);
+    rig_free(r);
+}
+
+static void a_stream_goes_on_where_its_first_lines_stopped(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct mu_group_spec g = group_of(500);
+    struct mu_job_spec spec = { .user = MU_STR_LIT("u"), .key = MU_STR_LIT("k"), .groups = &g, .groups_count = 1, .open = MU_OPEN_STREAM };
+    struct mu_job_view job;
+
+    (void)state;
+    leads(r, 5);
+    commit_all(r);
+    forget_log(r);
+    g.argv.count = 0;
+    g.lines = many_lines(500, 1000);
+    mu_ctl_submit(r->ctl, r->now, &spec, "A");
+    turn(r);
+    commit(r);
+    mu_buf_fini(&r->entries[--r->appended].bytes);
+    mu_ctl_on_done(r->ctl, r->now, 3, MU_JOURNAL_FENCED);
+    mu_ctl_on_lost(r->ctl, r->now);
+    leads(r, 6);
+    commit_all(r);
+    expect(r, "append 2: submit\nappend 3: part part\nreply A: unknown\nappend 3: lead\n");
+    mu_ctl_submit(r->ctl, r->now, &spec, "B");
+    turn(r);
+    commit_all(r);
+    expect(r, "append 4: part part\nreply B: ok 1 existing\n");
+    assert_true(mu_view_job(mu_ctl_core(r->ctl), 1, &job) && job.open && job.tasks == 500);
+    mu_ctl_submit(r->ctl, r->now, &spec, "C");
+    turn(r);
+    commit_all(r);
+    expect(r, "append 5: part part\nreply C: ok 1 existing\n");
+    assert_true(mu_view_job(mu_ctl_core(r->ctl), 1, &job) && job.tasks == 500);
     free((char *)g.lines.at);
     rig_free(r);
 }
@@ -1038,6 +1075,7 @@ int main(void)
         cmocka_unit_test(a_full_journal_keeps_the_epoch),
         cmocka_unit_test(a_big_job_goes_in_parts_and_is_answered_once),
         cmocka_unit_test(nothing_is_left_of_half_a_job),
+        cmocka_unit_test(a_stream_goes_on_where_its_first_lines_stopped),
         cmocka_unit_test(a_long_part_of_a_stream_is_cut),
         cmocka_unit_test(work_is_sent_after_the_commit_and_acknowledged_after_the_next),
         cmocka_unit_test(a_result_of_an_old_attempt_is_acknowledged_and_counted),
