@@ -29,6 +29,7 @@
     X(c18_a_flipped_bit_is_never_data, any)                                 \
     X(c18_a_flipped_bit_in_the_log_is_never_a_shorter_journal, files)       \
     X(c18_a_torn_end_is_what_was_not_acknowledged, files)                   \
+    X(c18_a_record_that_does_not_follow_is_refused, any)                    \
     X(c18_a_lost_tail_is_seen, any)                                         \
     X(c19_snapshots_of_every_size, any)                                     \
     X(c19_cut_off_between_any_two_puts, wire)                               \
@@ -38,6 +39,7 @@
     X(c22_a_snapshot_of_an_earlier_moment, any)                             \
     X(c23_resign_under_load_loses_nothing, any)                             \
     X(c26_clocks_that_jump_change_nothing, any)                             \
+    X(c26_validity_counts_from_the_sending, wire)                           \
     X(c29_unknown_is_told_and_the_truth_comes_later, wire)                  \
     X(c30_close_completes_what_is_open, any)                                \
     X(c31_an_older_copy_is_refused_unless_meant, files)                     \

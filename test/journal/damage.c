@@ -1,6 +1,7 @@
 /* Stores that were damaged, cut, put back, or belong to somebody else. */
 #include "journal/conformance.h"
 
+#include "journal/chain.h"
 #include "journal/sqlite/place.h"
 
 #include <errno.h>
@@ -117,6 +118,73 @@ void c18_a_flipped_bit_is_never_data(void **state)
             if (r.row->files && bit > 600)
                 break; /* one file a bit costs more than one store a bit */
         }
+}
+
+/* The engine's own view of the last record: read it, then append one of our making behind it. */
+static void append_forged(struct rig *r, const struct mu_record *wish, uint64_t at)
+{
+    uint8_t bytes[MU_RECORD_EXTRA + 4] = { 0 };
+    struct mu_record record = *wish;
+    struct mu_hasher *h = mu_hasher_new();
+    struct raw raw;
+
+    record.size = 4;
+    mu_record_seal(h, &record, bytes);
+    mu_hasher_free(h);
+    raw_open(&raw, r);
+    assert_int_equal(raw_do(&raw, (struct mu_engine_call){ .verb = MU_ENGINE_LEAD }), MU_ENGINE_OK);
+    assert_int_equal(raw_do(&raw, (struct mu_engine_call){ .verb = MU_ENGINE_APPEND, .token = raw.answer.token, .seq = at,
+                                                           .bytes = bytes, .size = sizeof bytes }),
+                     MU_ENGINE_OK);
+    raw_close(&raw);
+}
+
+static bool last_record(struct rig *r, uint64_t seq, struct mu_record *out)
+{
+    struct mu_engine_call call = { .verb = MU_ENGINE_READ, .seq = seq, .limit = 1 };
+    struct raw raw;
+
+    raw_open(&raw, r);
+    raw.record = out;
+    raw_do(&raw, call);
+    raw_close(&raw);
+    return out->seq == seq;
+}
+
+/* Whole and with a good hash of its own, but not the one that comes next. */
+void c18_a_record_that_does_not_follow_is_refused(void **state)
+{
+    static const struct {
+        const char *what, *text;
+        bool prev, cluster, seq, epoch;
+    } cases[] = {
+        { "one that follows", "" },
+        { "another predecessor", "does not follow", .prev = true },
+        { "another cluster", "another cluster", .cluster = true },
+        { "another number", "another number", .seq = true },
+        { "an older epoch", "older epoch", .epoch = true },
+    };
+
+    for (size_t i = 0; i < MU_COUNT(cases); i++) {
+        struct rig r;
+        struct peer p;
+        struct mu_record record = { 0 };
+        make(&r, *state, &p, false);
+        assert_true(last_record(&r, 10, &record));
+        record.seq = 11 + cases[i].seq;
+        record.epoch -= cases[i].epoch;
+        memcpy(record.prev, record.hash, sizeof record.prev);
+        record.prev[7] ^= cases[i].prev;
+        record.cluster[7] ^= cases[i].cluster;
+        append_forged(&r, &record, 11);
+        peer_init(&p, &r.host, NULL);
+        assert_int_equal(peer_open(&p, r.url, &r.opt), MU_OK);
+        assert_int_equal(peer_catch_up(&p, 100000), i == 0);
+        if (i > 0 && (!p.fatal || p.err.rc != MU_CORRUPT || strstr(p.err.text, cases[i].text) == NULL))
+            fail_msg("%s: %s", cases[i].what, p.err.text);
+        peer_close(&p);
+        rig_fini(&r);
+    }
 }
 
 static void copy_file(const char *from, const char *to)

@@ -12,6 +12,7 @@ struct world {
     struct mu_memory *memory;
     struct mu_journal_options opt;
     uint64_t *digests;
+    struct peer_fenced *fenced;
 };
 
 static void world_init(struct world *w, uint64_t seed)
@@ -20,7 +21,8 @@ static void world_init(struct world *w, uint64_t seed)
     w->memory = mu_memory_new(&w->host.calls, &(struct mu_memory_settings){ .seed = seed });
     w->opt = (struct mu_journal_options){ .memory = w->memory, .advertise = "a:1" };
     w->digests = calloc(PEER_SEQ_MAX, sizeof *w->digests);
-    MU_ASSERT(w->digests != NULL);
+    w->fenced = calloc(1, sizeof *w->fenced);
+    MU_ASSERT(w->digests != NULL && w->fenced != NULL);
 }
 
 static void world_fini(struct world *w)
@@ -28,11 +30,13 @@ static void world_fini(struct world *w)
     mu_memory_free(w->memory);
     host_fini(&w->host);
     free(w->digests);
+    free(w->fenced);
 }
 
 static void join(struct world *w, struct peer *p)
 {
     peer_init(p, &w->host, w->digests);
+    p->fenced = w->fenced;
     assert_int_equal(peer_open(p, "memory:x", &w->opt), MU_OK);
 }
 
@@ -96,6 +100,7 @@ static struct mu_memory_faults some_faults(struct mu_rng *rng)
     struct mu_memory_faults f = { .delay_max_ms = mu_rng_below(rng, 3) == 0 ? mu_rng_below(rng, 400) : 3,
                                   .late_max_ms = mu_rng_below(rng, 8000) };
 
+    f.overtake = mu_rng_below(rng, 3) == 0;
     if (mu_rng_below(rng, 2) == 0)
         return f;
     f.lose_request = mu_rng_below(rng, 200);

@@ -35,6 +35,8 @@ static void on_commit(void *arg, uint64_t seq, uint64_t epoch, const void *bytes
         memcpy(&mark, bytes, sizeof mark);
         MU_ASSERT(mark == mark_of(seq, epoch));
     }
+    for (uint32_t i = 0; p->fenced != NULL && i < p->fenced->count; i++)
+        MU_ASSERT(p->fenced->digests[i] != mu_hash_mix(digest, seq)); /* fenced is for ever */
     if (p->digests == NULL)
         return;
     MU_ASSERT(seq < PEER_SEQ_MAX);
@@ -220,6 +222,10 @@ static void on_done(void *arg, uint64_t seq, enum mu_journal_end end)
     p->open--;
     p->ends[end]++;
     p->last_end = end;
+    if ((end == MU_JOURNAL_FENCED || end == MU_JOURNAL_FULL) && p->fenced != NULL) {
+        MU_ASSERT(p->fenced->count < MU_COUNT(p->fenced->digests));
+        p->fenced->digests[p->fenced->count++] = p->sent[seq % MU_COUNT(p->sent)];
+    }
     if (end == MU_JOURNAL_OK && p->told != NULL)
         p->told(p, seq);
     if (end == MU_JOURNAL_FULL && p->open == 0) {
@@ -236,6 +242,7 @@ enum mu_journal_end peer_append(struct peer *p, const void *bytes, size_t size)
         p->done_seq = p->next - 1;
     end = mu_journal_append(p->j, p->epoch, p->next, bytes, size, on_done, p);
     if (end == MU_JOURNAL_OK) {
+        p->sent[p->next % MU_COUNT(p->sent)] = mu_hash_mix(mu_hash(bytes, size, p->epoch), p->next);
         p->open++;
         p->next++;
     }

@@ -11,6 +11,12 @@ struct peer_state {
     uint64_t count, digest; /* of records; over all their bytes, in order */
 };
 
+/* Records that were proven never to become durable; shared by the peers of a test. */
+struct peer_fenced {
+    uint64_t digests[1 << 16];
+    uint32_t count;
+};
+
 struct peer {
     struct host *host;
     struct mu_journal *j;
@@ -26,6 +32,8 @@ struct peer {
     uint64_t open, done_seq, ends[MU_JOURNAL_ENDS];
     enum mu_journal_end last_end;
     bool bad_end; /* something other than OK in this epoch */
+    uint64_t sent[64];          /* digests of open appends, by seq */
+    struct peer_fenced *fenced; /* may be NULL */
     uint64_t *digests; /* by seq: what was committed there; shared by the peers of a test, so that they must agree */
     uint64_t confirms[MU_JOURNAL_ENDS];
     char hint[64];

@@ -117,6 +117,11 @@ static void on_answer(void *arg, const struct mu_engine_answer *a)
     MU_ASSERT(!raw->answered);
     raw->answered = true;
     raw->answer = *a;
+    if (raw->record != NULL && a->count > 0) {
+        struct mu_hasher *h = mu_hasher_new();
+        mu_record_open(h, raw->record, a->items[0].at, a->items[0].size, NULL);
+        mu_hasher_free(h);
+    }
     raw->first_key = a->count > 0 ? a->items[0].key : UINT64_MAX;
 }
 

@@ -4,6 +4,7 @@
 
 #include "unit/unit.h"
 
+#include "journal/chain.h"
 #include "journal/engine.h"
 #include "journal/memory/memory.h"
 #include "journal/peer.h"
@@ -50,6 +51,7 @@ struct raw {
     bool answered;
     struct mu_engine_answer answer; /* of the last call; items gone */
     uint64_t first_key;
+    struct mu_record *record; /* where the first item is decoded to, if not NULL; its payload is gone */
 };
 void raw_open(struct raw *raw, struct rig *r);
 void raw_close(struct raw *raw);

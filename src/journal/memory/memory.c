@@ -140,7 +140,7 @@ static void travel(struct ask *a, struct reply *r)
     bool lost = (r != NULL ? f->cut_reply : f->cut_request) || chance(w, r != NULL ? f->lose_reply : f->lose_request);
     bool cut = r != NULL ? f->cut_reply : f->cut_request;
 
-    if (at < *due)
+    if (at < *due && !f->overtake)
         at = *due;
     if (!lost) {
         *due = at;

@@ -16,10 +16,11 @@
 
 /* Chances are in thousandths, drawn per packet. A cut direction loses all. */
 struct mu_memory_faults {
-    uint32_t delay_min_ms, delay_max_ms;     /* each way; packets of one handle keep their order */
+    uint32_t delay_min_ms, delay_max_ms;     /* each way; packets of one handle keep their order, unless they overtake */
     uint32_t lose_request, lose_reply;
     uint32_t twice_request, twice_reply;     /* the second copy comes up to late_max_ms later, out of order */
     uint32_t late_max_ms;
+    bool overtake;                           /* no order: as over several connections */
     bool cut_request, cut_reply;
 };
 

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "journal/engine.h"
 
-enum { MU_DB_VERSION = 1 };
+enum { MU_DB_VERSION = 1, MU_DB_LOG_BYTES = 8 << 20 };
 
 struct mu_db;
 
@@ -46,5 +46,8 @@ enum mu_engine_end mu_db_do(struct mu_db *db, const struct mu_engine_call *call,
 uint64_t mu_db_log_bytes(const struct mu_db *db);
 enum mu_engine_end mu_db_checkpoint(struct mu_db *db);
 uint64_t mu_db_used(struct mu_db *db);
+/* Lengthen the log's file by a piece, up to MU_DB_LOG_BYTES: a sync that need not move the end of a file costs half or
+ * less. False: nothing left to do. */
+bool mu_db_log_extend(struct mu_db *db);
 
 #endif

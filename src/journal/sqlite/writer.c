@@ -8,8 +8,9 @@
 #include <sys/statvfs.h>
 
 enum {
-    CHECKPOINT_IDLE = 4 << 20,  /* log bytes that are worth moving when nothing else is to do */
-    CHECKPOINT_BUSY = 32 << 20, /* and that are moved whatever waits */
+    IDLE_MS = 20,
+    CHECKPOINT_IDLE = 1 << 20,         /* log bytes that are worth moving when nothing came for IDLE_MS */
+    CHECKPOINT_BUSY = MU_DB_LOG_BYTES, /* and that are moved whatever waits, before the log's file grows */
     SPACE_EVERY = 64,           /* transactions between two looks at the disk */
 };
 
@@ -39,6 +40,7 @@ struct mu_writer {
     bool stop;
     enum mu_engine_end broken; /* the thread's: OK, or what ended it */
     unsigned since_space;
+    bool extended; /* the log's file is as long as it should be */
     struct mailbox *box;
     atomic_uint_fast64_t used, quota;
 };
@@ -186,22 +188,53 @@ static void checkpoint(struct mu_writer *w)
         look_at_space(w);
 }
 
+static bool is_empty(const struct mu_writer *w)
+{
+    return !w->stop && mu_list_is_empty(&w->appends) && mu_list_is_empty(&w->others);
+}
+
+/* Nothing is to do: what would only be in the way otherwise. False: nothing of that either. */
+static bool use_idle_time(struct mu_writer *w)
+{
+    if (w->broken != MU_ENGINE_OK)
+        return false;
+    if (mu_db_log_bytes(w->db) >= CHECKPOINT_IDLE)
+        checkpoint(w);
+    else if (!w->extended)
+        w->extended = !mu_db_log_extend(w->db);
+    else
+        return false;
+    return true;
+}
+
+/* Until something is to do; the lock is held. */
+static void wait_for_more(struct mu_writer *w)
+{
+    while (is_empty(w)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += IDLE_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&w->more, &w->lock, &until);
+        while (is_empty(w)) {
+            bool more;
+            pthread_mutex_unlock(&w->lock);
+            more = use_idle_time(w);
+            pthread_mutex_lock(&w->lock);
+            if (!more && is_empty(w))
+                pthread_cond_wait(&w->more, &w->lock);
+        }
+    }
+}
+
 /* What is to do next: all appends, and one of the rest. False: stop. */
 static bool take(struct mu_writer *w, struct mu_list *appends, struct mu_list *other)
 {
     bool go;
 
     pthread_mutex_lock(&w->lock);
-    while (!w->stop && mu_list_is_empty(&w->appends) && mu_list_is_empty(&w->others)) {
-        bool idle_work = w->broken == MU_ENGINE_OK && mu_db_log_bytes(w->db) >= CHECKPOINT_IDLE;
-        if (!idle_work) {
-            pthread_cond_wait(&w->more, &w->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&w->lock);
-        checkpoint(w);
-        pthread_mutex_lock(&w->lock);
-    }
+    wait_for_more(w);
     mu_list_move(appends, &w->appends);
     if (!mu_list_is_empty(&w->others)) {
         struct mu_list *first = w->others.next;
@@ -270,6 +303,7 @@ enum mu_rc mu_writer_open(struct mu_writer **out_writer, struct mu_db *db, struc
 {
     struct mu_writer *w = calloc(1, sizeof *w);
     struct mailbox *box = calloc(1, sizeof *box);
+    pthread_condattr_t monotonic;
 
     if (w == NULL || box == NULL)
         goto undo;
@@ -282,7 +316,11 @@ enum mu_rc mu_writer_open(struct mu_writer **out_writer, struct mu_db *db, struc
     mu_list_init(&box->done);
     pthread_mutex_init(&box->lock, NULL);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->more, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->more, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    w->extended = place == NULL;
     look_at_space(w);
     if (thread_start(w) != 0)
         goto undo;
