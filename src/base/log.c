@@ -26,18 +26,15 @@ void mu_log_clock(uint64_t (*wall_ms)(void))
 
 void mu_log(enum mu_log_level level, const char *room, const char *fmt, ...)
 {
-    char line[LINE], when[MU_TEXT_UNITS + 1] = "";
+    char line[LINE], when[MU_TEXT_UNITS] = "";
     size_t size;
     va_list ap;
 
     if (level > max_level)
         return;
-    if (wall_clock) {
+    if (wall_clock)
         mu_time_text(when, wall_clock());
-        when[strlen(when) + 1] = '\0';
-        when[strlen(when)] = ' ';
-    }
-    snprintf(line, sizeof line - 1, "%s%s %s: ", when, names[level], room);
+    snprintf(line, sizeof line - 1, "%s%s%s %s: ", when, when[0] ? " " : "", names[level], room);
     size = strlen(line);
     va_start(ap, fmt);
     vsnprintf(line + size, sizeof line - 1 - size, fmt, ap);
