@@ -202,7 +202,7 @@ enum mu_rc mu_chunk_open(struct mu_hasher *h, struct mu_chunk *out, const uint8_
     if (rc != MU_OK)
         return rc;
     out->snap = get_u64(&at);
-    out->index = (uint32_t)get_u64(&at);
+    out->index = get_u64(&at);
     if (get_u64(&at) != size - MU_CHUNK_EXTRA)
         return mu_fail(err, MU_CORRUPT, "a stored chunk does not have its length");
     get_raw(&at, out->cluster, MU_CLUSTER_BYTES);
@@ -223,7 +223,6 @@ void mu_manifest_seal(struct mu_hasher *h, const struct mu_manifest *m, uint8_t 
     at = put_raw(at, m->cluster, MU_CLUSTER_BYTES);
     at = put_raw(at, m->digest, MU_HASH_BYTES);
     at = put_raw(at, m->chain, MU_HASH_BYTES);
-    at = put_u64(at, 0); /* room for one more number without a new length */
     MU_ASSERT(at == bytes + MU_MANIFEST_BYTES - MU_HASH_BYTES);
     hash_of(h, bytes, MU_MANIFEST_BYTES - MU_HASH_BYTES, hash);
     put_raw(at, hash, MU_HASH_BYTES);

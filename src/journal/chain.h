@@ -25,7 +25,7 @@ enum {
     MU_RECORD_EXTRA = MU_RECORD_HEAD + MU_HASH_BYTES,
     MU_CHUNK_HEAD = 48,
     MU_CHUNK_EXTRA = MU_CHUNK_HEAD + MU_HASH_BYTES,
-    MU_MANIFEST_BYTES = 168,
+    MU_MANIFEST_BYTES = 160,
     MU_GENESIS_BYTES = 16,
 };
 
@@ -56,8 +56,8 @@ void mu_genesis_put(const struct mu_genesis *g, uint8_t *bytes);
 bool mu_genesis_get(struct mu_genesis *out, const uint8_t *bytes, size_t size);
 
 struct mu_chunk {
-    uint64_t snap;
-    uint32_t index, size;
+    uint64_t snap, index;
+    uint32_t size;
     uint8_t cluster[MU_CLUSTER_BYTES], hash[MU_HASH_BYTES];
     const uint8_t *payload;
 };

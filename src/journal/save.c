@@ -95,7 +95,7 @@ static void take_anchor(struct mu_journal *j, const struct mu_engine_answer *a)
 static void put_next(struct mu_journal *j)
 {
     struct mu_save *s = &j->save;
-    struct mu_chunk c = { .snap = s->m.snap, .index = (uint32_t)s->m.chunks };
+    struct mu_chunk c = { .snap = s->m.snap, .index = s->m.chunks };
     size_t got = j->user.save_read(j->user.arg, s->image, s->buf + MU_CHUNK_HEAD, j->limits.chunk_max - MU_CHUNK_EXTRA);
 
     if (got == 0) {

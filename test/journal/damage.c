@@ -299,7 +299,7 @@ void c18_a_lost_tail_is_seen(void **state)
 /* Newest snapshot damaged, but what it replaced was not trimmed yet: the older way still leads there. */
 void c19_a_bad_snapshot_is_passed_over_while_its_records_are_there(void **state)
 {
-    static const uint8_t junk[168] = { 1, 2, 3 };
+    static const uint8_t junk[MU_MANIFEST_BYTES] = { 1, 2, 3 };
     struct rig r;
     struct peer p, q;
     struct raw raw;

@@ -10,7 +10,7 @@
 
 enum {
     APPLICATION_ID = 0x4d554a4c, /* "MUJL" */
-    PAGE_BYTES = 16384, /* a snapshot costs half the processor time of 4096, a small record no more */
+    PAGE_BYTES = 16384,   /* a snapshot costs half the processor time of 4096, a small record no more */
     BUSY_MS = 2000,       /* somebody looks at the file with a tool of their own */
     TRIM_RECORDS = 256,   /* one piece */
     TRIM_CHUNKS = 16,
@@ -57,7 +57,7 @@ static const char *const sqls[] = { SQL_MAP(X) };
 struct mu_db {
     sqlite3 *sqlite;
     sqlite3_stmt *made[SQL_COUNT];
-    int log_pages;
+    int log_pages, page_bytes;
     int log_fd; /* for mu_db_log_extend, -1 when there is no more to do */
     char text[200];
 };
@@ -475,7 +475,7 @@ enum mu_engine_end mu_db_do(struct mu_db *db, const struct mu_engine_call *call,
 
 uint64_t mu_db_log_bytes(const struct mu_db *db)
 {
-    return (uint64_t)db->log_pages * PAGE_BYTES;
+    return (uint64_t)db->log_pages * (uint64_t)db->page_bytes;
 }
 
 enum mu_engine_end mu_db_checkpoint(struct mu_db *db)
@@ -496,7 +496,7 @@ uint64_t mu_db_used(struct mu_db *db)
     bool found;
 
     number(db, SQL_PAGES, &found, &pages);
-    return (pages + (uint64_t)db->log_pages) * PAGE_BYTES;
+    return (pages + (uint64_t)db->log_pages) * (uint64_t)db->page_bytes;
 }
 
 static void log_fd_close(struct mu_db *db)
@@ -629,6 +629,8 @@ static enum mu_rc set_up(struct mu_db *db, const char *path, bool read_only, str
         rc = exec(db, make_sql, path, err);
     if (rc == MU_OK)
         rc = exec(db, tune_sql, path, err);
+    if (rc == MU_OK && !pragma(db, "PRAGMA page_size", &db->page_bytes))
+        rc = mu_fail_at(err, MU_CORRUPT, "journal", "journal %s: %s", path, db->text);
     if (rc != MU_OK)
         return rc;
     sqlite3_wal_hook(db->sqlite, on_wal, db);
