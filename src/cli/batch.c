@@ -442,11 +442,10 @@ static int summary(struct batch *b, const json_t *job)
 
 static int follow(struct batch *b)
 {
-    struct mu_follow f = { .arg = b, .on_data = on_data, .on_gone = on_gone, .on_end = on_end };
+    struct mu_follow f = { .arg = b, .on_data = on_data, .on_gone = on_gone, .on_end = on_end, .on_tick = on_tick };
     char path[80];
     int code;
 
-    f.on_tick = isatty(2) ? on_tick : NULL;
     mu_progress_open(&b->bar);
     mu_cli_catch_interrupt();
     code = mu_cli_follow(b->cli, b->job, &f);

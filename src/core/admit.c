@@ -332,7 +332,8 @@ static enum mu_rc refuse_cycle(const struct graph *g, const uint32_t *waits, str
     } while (at != start && used + 2 * sizeof name < sizeof text);
     group_text(name, sizeof name, &g->groups[at], g->base + at);
     snprintf(text + used, sizeof text - used, "%s%s", name, at == start ? "" : " -> ...");
-    return mu_fail_at(err, MU_INVALID, "tasks", "these wait for each other in a circle: %s", text);
+    snprintf(name, sizeof name, "tasks[%u].after", g->base + start);
+    return mu_fail_at(err, MU_INVALID, name, "a cycle: these tasks wait for each other: %s", text);
 }
 
 static enum mu_rc check_refs(const struct graph *g, uint32_t i, struct mu_err *err)
@@ -678,8 +679,8 @@ enum mu_rc mu_core_admit(const struct mu_core *core, const struct mu_job_spec *s
 
     if (existing)
         return mu_job_find(core, existing)->more->digest == spec->digest ? MU_OK :
-               mu_fail_at(err, MU_CONFLICT, "key", "this key made job %llu, which asked for something else",
-                          (unsigned long long)existing);
+               mu_fail_at(err, MU_CONFLICT, "key", "the key \"" MU_STR_FMT "\" made job %llu, which asked for something else",
+                          MU_STR_ARG(spec->key), (unsigned long long)existing);
     rc = mu_spec_check(spec, err);
     if (rc == MU_OK && spec->deadline_ms && spec->deadline_ms <= core->now_ms)
         rc = mu_fail_at(err, MU_INVALID, "deadline", "has passed already");
