@@ -57,6 +57,7 @@ struct mu_agent {
     uint8_t cluster[16];
     uint64_t epoch, report_seq;
     uint64_t lease_ms, lease_from_ms, hello_ms, ping_ms; /* lease_ms 0: none yet */
+    bool leaving;
     bool fenced;
 };
 
@@ -374,6 +375,7 @@ static void send_ping(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_p
 
     ping.sent_us = now_ms * 1000;
     ping.running = a->running;
+    ping.leaving = a->leaving;
     a->ping_ms = now_ms;
     send_frame(a, MU_MSG_PING, &ping);
 }
@@ -452,6 +454,17 @@ static void lease_fence(struct mu_agent *a, uint64_t now_ms)
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH_SAFE(it, lists[i])
             attempt_stop(a, MU_CONTAINER(it, struct attempt, link), now_ms, MU_END_NODE_LOST, lease_part(a, 9));
+}
+
+void mu_agent_leave(struct mu_agent *a, uint64_t now_ms, uint64_t grace_ms)
+{
+    struct mu_list *const lists[] = { &a->queued, &a->live, &a->fresh };
+
+    a->leaving = true;
+    a->ping_ms = 0; /* the next turn says so */
+    for (size_t i = 0; i < MU_COUNT(lists); i++)
+        MU_LIST_EACH_SAFE(it, lists[i])
+            attempt_stop(a, MU_CONTAINER(it, struct attempt, link), now_ms, MU_END_PREEMPT, now_ms + grace_ms);
 }
 
 static void enforce_limits(struct mu_agent *a, uint64_t now_ms)
@@ -542,6 +555,8 @@ static bool start_one(struct mu_agent *a, uint64_t now_ms, const struct mu_start
 static bool on_start(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *msg, struct mu_err *err)
 {
     (void)err;
+    if (a->leaving)
+        return true; /* it crossed our last ping; the server finds out when we are gone */
     if (lease_is_over(a, now_ms)) {
         drop(a, "work came after the lease had run out", false);
         return true;

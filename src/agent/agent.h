@@ -107,6 +107,10 @@ void mu_agent_on_boot(struct mu_agent *a, uint64_t now_ms, const char *boot);
 void mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task);
 void mu_agent_listed(struct mu_agent *a, uint64_t now_ms);
 
+/* The node is being stopped: tell the server, take no more work, stop what runs (KILL after grace_ms). What did not end
+ * well is reported as PREEMPT: it runs again elsewhere or later, and costs no retry. */
+void mu_agent_leave(struct mu_agent *a, uint64_t now_ms, uint64_t grace_ms);
+
 /* Send gathered reports, pings due (load: what they say), enforce time limits and the lease. Call after every batch of
  * inputs and at wake_ms. */
 void mu_agent_turn(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_ping *load);

@@ -260,13 +260,13 @@ void mu_shell_left(struct mu_shell *sh)
     mu_loop_stop(sh->loop);
 }
 
-/* With --stop-tasks: results that the server has not acknowledged get a moment, then all tasks end. */
+/* With --stop-tasks: all tasks end, and the server acknowledges their results or takes too long. */
 static void stop_turn(struct mu_shell *sh)
 {
     uint64_t now_ms = mu_boot_ms();
-    bool owed = mu_agent_welcomed(sh->agent) && mu_agent_attempts(sh->agent) > mu_agent_running(sh->agent);
+    bool owed = mu_agent_running(sh->agent) > 0 || (mu_agent_welcomed(sh->agent) && mu_agent_attempts(sh->agent) > 0);
 
-    if (!sh->quit_sent && (!owed || now_ms >= sh->stop_ms + STOP_ACK_MS)) {
+    if (!sh->quit_sent && (!owed || now_ms >= sh->stop_ms + STOP_GRACE_MS + STOP_ACK_MS)) {
         sh->quit_sent = true;
         mu_shell_spawner_quit(sh, STOP_GRACE_MS);
     }
@@ -285,6 +285,7 @@ static void on_signal(void *arg, int signum)
     }
     sh->stopping = true;
     sh->stop_ms = mu_boot_ms();
+    mu_agent_leave(sh->agent, sh->stop_ms, STOP_GRACE_MS);
 }
 
 static void arm(struct mu_shell *sh)

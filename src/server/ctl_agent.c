@@ -439,7 +439,7 @@ void mu_ctl_agents_node(struct mu_ctl *ctl, uint32_t node)
     if (n->state != MU_NODE_DOWN && n->state != MU_NODE_AWAY)
         return;
     mine->losing = false;
-    if (mine->agent)
+    if (mine->agent && !mine->agent->ping.leaving)
         agent_refuse(ctl, mine->agent, "lost", "the node was silent for longer than its lease", false);
 }
 
@@ -524,10 +524,25 @@ void mu_ctl_agent_ack(struct mu_ctl *ctl, struct mu_ctl_agent *a, uint64_t repor
 
 /* ---- messages ---- */
 
+/* It says goodbye: nothing more is placed there, until it joins again. */
+static void let_go(struct mu_ctl *ctl, struct mu_ctl_agent *a)
+{
+    const struct mu_node *n = mu_view_node(ctl->core, a->node);
+    struct mu_ctl_node *mine = node_at(ctl, a->node);
+    struct mu_ev_node_lost lost = { .node = a->node, .why = MU_STR_LIT("leaving") };
+
+    if (n->state == MU_NODE_DOWN || n->state == MU_NODE_AWAY || mine->losing || !ctl->leads)
+        return;
+    mine->losing = true;
+    mu_ctl_propose(ctl, MU_EV_NODE_LOST, &lost);
+}
+
 static void on_ping(struct mu_ctl *ctl, struct mu_ctl_agent *a, const struct mu_msg_ping *p)
 {
     a->ping = *p;
     a->pinged = true;
+    if (p->leaving)
+        let_go(ctl, a);
     agent_say(ctl, a, MU_MSG_PONG, &(struct mu_msg_pong){ .sent_us = p->sent_us });
 }
 

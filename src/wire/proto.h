@@ -60,7 +60,7 @@ MU_PB_STRUCT(mu_result, MU_RESULT_FIELDS)
 /* seq grows by one a report on a connection; results are repeated after a reconnect until acknowledged. */
 #define MU_MSG_REPORT_FIELDS(T, F, M) F(T, 1, U64, seq) M(T, 2, mu_started, started) M(T, 3, mu_result, ended)
 #define MU_MSG_ACK_FIELDS(T, F, M) F(T, 1, U64, seq) /* all results up to this report are durable: forget them */
-#define MU_MSG_PING_FIELDS(T, F, M) F(T, 1, U64, sent_us) F(T, 2, U64, cpu_milli_used) F(T, 3, U64, mem_used) F(T, 4, U64, disk_free) F(T, 5, U32, running)
+#define MU_MSG_PING_FIELDS(T, F, M) F(T, 1, U64, sent_us) F(T, 2, U64, cpu_milli_used) F(T, 3, U64, mem_used) F(T, 4, U64, disk_free) F(T, 5, U32, running) F(T, 6, BOOL, leaving) /* takes no more work: it is being stopped */
 #define MU_MSG_PONG_FIELDS(T, F, M) F(T, 1, U64, sent_us) /* echo: the lease runs from when the ping was sent */
 #define MU_MSG_OUTPUT_GET_FIELDS(T, F, M) F(T, 1, U64, req) F(T, 2, U64, job) F(T, 3, U32, ordinal) F(T, 4, U32, attempt) F(T, 5, U32, stream) /* 1 out, 2 err */ F(T, 6, U64, offset) F(T, 7, BOOL, follow) F(T, 8, U64, limit)
 /* limit: after that many bytes of data the request is over, without `end`; the server asks again from there when its
