@@ -315,7 +315,7 @@ static void bad_dependencies_are_refused(void **state)
         { "itself", 1, { { 0, { .group = 0 } } }, MU_INVALID, "tasks[0].after", "a -> a" },
         { "two", 2, { { 0, { .group = 1 } }, { 1, { .group = 0 } } }, MU_INVALID, "tasks[0].after", "a -> b -> a" },
         { "three, entered from outside", 4,
-          { { 1, { .group = 2 } }, { 2, { .group = 3 } }, { 3, { .group = 1 } } }, MU_INVALID, "tasks[1].after", " -> " },
+          { { 1, { .group = 2 } }, { 2, { .group = 3 } }, { 3, { .group = 1 } } }, MU_INVALID, "tasks[2].after", " -> " },
         { "no such group", 2, { { 1, { .group = 2 } } }, MU_INVALID, "tasks[1].after", "no group 2" },
         { "no such job", 1, { { 0, { .job = 7 } } }, MU_NOTFOUND, "after", "no job 7" },
         { "no such kind", 2, { { 1, { .job = 1, .kind = 4 } } }, MU_INVALID, "tasks[1].after", "kind" },
