@@ -182,11 +182,9 @@ static void encode_group(struct mu_buf *b, const struct mu_group_spec *spec)
 {
     struct mu_group_spec kept = *spec;
 
-    if (spec->lines.size)
-        kept.tasks = 0; /* it may grow */
     kept.lines = (struct mu_str){ NULL, 0 };
     kept.each_node = (struct mu_strs){ NULL, 0 };
-    kept.tasks = 0; /* an open group grows */
+    kept.tasks = 0; /* lines of an open group grow */
     mu_pb_put(b, &mu_group_spec_pb, &kept);
 }
 

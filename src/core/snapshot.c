@@ -57,7 +57,7 @@ static bool next_block(struct mu_snap_in *in)
         return false;
     bytes = mu_get_bytes(&in->all);
     in->bad = in->all.bad;
-    in->ended = bytes.size == 0;
+    in->ended = !in->bad && bytes.size == 0;
     if (in->bad || in->ended)
         return false;
     in->hash = mu_hash(bytes.at, bytes.size, in->hash);

@@ -5,7 +5,8 @@
 
 #include "base/rng.h"
 
-#include <malloc.h>
+#include "heap.h"
+
 #include <string.h>
 
 enum { TASKS_MAX = 5000 };
@@ -102,7 +103,7 @@ static void it_costs_its_frontier(void **state)
 {
     enum { TASKS = 1000000, LIVE = 3000 };
     struct mu_taskset set;
-    size_t before = mallinfo2().uordblks, most = 0;
+    size_t before = heap_bytes(), most = 0;
 
     (void)state;
     mu_taskset_init(&set, TASKS, MU_TASK_READY);
@@ -111,11 +112,11 @@ static void it_costs_its_frontier(void **state)
             mu_taskset_set(&set, i, MU_TASK_RUNNING);
         if (i >= LIVE)
             mu_taskset_set(&set, i - LIVE, MU_TASK_SUCCEEDED);
-        if (i % 10000 == 0 && mallinfo2().uordblks - before > most)
-            most = mallinfo2().uordblks - before;
+        if (i % 10000 == 0 && heap_bytes() - before > most)
+            most = heap_bytes() - before;
     }
     assert_in_range(most, 1, 45000);
-    assert_in_range(mallinfo2().uordblks - before, 1, 40000);
+    assert_in_range(heap_bytes() - before, 1, 40000);
     assert_null(mu_taskset_flaw(&set));
     mu_taskset_fini(&set);
 }
