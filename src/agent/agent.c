@@ -898,11 +898,12 @@ bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uin
     return true;
 }
 
-bool mu_agent_runs(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt)
+const struct mu_agent_exit *mu_agent_end(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, bool *out_known)
 {
     const struct attempt *t = attempt_find(a, job, ordinal, attempt);
 
-    return t != NULL && t->phase != ENDED;
+    *out_known = t != NULL;
+    return t != NULL && t->phase == ENDED ? &t->exit : NULL;
 }
 
 void mu_agent_check(const struct mu_agent *a)

@@ -121,8 +121,8 @@ uint32_t mu_agent_running(const struct mu_agent *a);  /* queued, starting, runni
 bool mu_agent_welcomed(const struct mu_agent *a);
 uint64_t mu_agent_epoch(const struct mu_agent *a);
 bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, uint64_t *out_id);
-/* Is it here and not yet ended? */
-bool mu_agent_runs(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt);
+/* The end of an attempt that is not acknowledged yet; NULL: it has not ended, or is not known (*out_known). */
+const struct mu_agent_exit *mu_agent_end(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, bool *out_known);
 void mu_agent_check(const struct mu_agent *a); /* assert invariants */
 
 #endif

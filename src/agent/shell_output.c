@@ -11,7 +11,7 @@ struct reader {
     uint64_t req, offset, left; /* left: UINT64_MAX without a limit */
     struct mu_output_key key;
     unsigned stream;
-    bool follow;
+    bool follow, known;         /* known: the attempt was seen here while we read */
 };
 
 static void reader_free(struct reader *r)
@@ -70,21 +70,27 @@ enum ask { ASK_MORE, ASK_WAIT, ASK_DONE };
 static enum mu_rc fetch(struct mu_shell *sh, struct reader *r, void *bytes, size_t size, size_t *n, uint64_t *gap, bool *live)
 {
     struct mu_shell_live *t = mu_shell_live_find(sh, &r->key);
+    const struct mu_agent_exit *end;
     enum mu_rc rc;
+    bool known;
 
     *n = 0;
     *gap = 0;
     *live = t != NULL;
     if (t != NULL) {
+        r->known = true;
         rc = t->slot != MU_SP_SLOT_NONE ? mu_output_read_live(sh->output, t->slot, r->stream, r->offset, bytes, size, n, gap) : MU_OK;
         return rc == MU_NOTFOUND ? MU_OK : rc; /* its file is not there yet */
     }
     rc = mu_output_read(sh->output, &r->key, r->stream, r->offset, bytes, size, n, gap);
-    if (rc == MU_NOTFOUND && mu_agent_runs(sh->agent, r->key.job, r->key.ordinal, r->key.attempt)) {
-        *live = true; /* it is starting */
-        rc = MU_OK;
-    }
-    return rc;
+    end = mu_agent_end(sh->agent, r->key.job, r->key.ordinal, r->key.attempt, &known);
+    r->known = r->known || known;
+    if (rc != MU_NOTFOUND || !r->known)
+        return rc;
+    *live = known && end == NULL; /* it is starting, or has written nothing, or that is lost */
+    if (end != NULL && (r->stream == 1 ? end->out_bytes : end->err_bytes) > r->offset)
+        *gap = (r->stream == 1 ? end->out_bytes : end->err_bytes) - r->offset;
+    return MU_OK;
 }
 
 static enum ask reader_turn(struct mu_shell *sh, struct reader *r)
