@@ -6,33 +6,15 @@
  */
 #include "agent/agent.h"
 
-#include "agent/specs.h"
-#include "base/heap.h"
+#include "agent/table.h"
+#include "base/assert.h"
 
 #include <errno.h>
 #include <signal.h>
 
 enum { KILL_AGAIN_MS = 5000 };
 
-enum phase { QUEUED, SPAWNING, RUNNING, ENDED, PHASES };
 enum link_state { LINK_DOWN, LINK_HELLO, LINK_WELCOMED, LINK_DROPPED };
-
-struct attempt {
-    uint64_t id, job;
-    uint32_t ordinal, attempt;
-    enum phase phase;
-    enum mu_end stop;         /* EXIT: not told to stop */
-    bool spawned, killed, listed; /* listed: the spawner named it */
-    uint64_t timeout_ms, grace_ms, started_ms, ended_ms, report_seq;
-    uint64_t index;
-    struct mu_agent_need need;
-    struct mu_spec *spec;     /* until ended; NULL when adopted */
-    char *line;               /* until spawned */
-    struct mu_agent_exit exit;
-    struct mu_list link;
-    struct mu_heap_link due;  /* time limit, then kill */
-    struct attempt *same;     /* another attempt of the same task */
-};
 
 struct mu_agent {
     struct mu_agent_options opt;
@@ -41,17 +23,12 @@ struct mu_agent {
     struct mu_buf frame;
     struct mu_specs specs;
 
-    struct mu_map by_id, by_task;
+    struct mu_agent_table table;
     struct mu_list queued, live, fresh, ended, sent;
-    uint32_t count, running, spawned; /* running: not ended; spawned: of those, with the spawner */
-    struct mu_agent_need used;     /* by what is spawned */
-    uint64_t *used_named;          /* of each of opt.resources */
+    uint32_t running;         /* not ended */
+    struct mu_room room;
     struct mu_heap due;
     uint64_t next_id;
-
-    struct mu_map past;       /* task key -> highest attempt that was acknowledged */
-    uint64_t *past_ring;
-    uint32_t past_at;
 
     enum link_state link;
     uint8_t cluster[16];
@@ -65,197 +42,66 @@ static const struct {
     enum mu_task_state state;
     unsigned next;
 } phases[] = {
-    [QUEUED] = { MU_TASK_STARTING, 1u << SPAWNING | 1u << ENDED },
-    [SPAWNING] = { MU_TASK_STARTING, 1u << RUNNING | 1u << ENDED },
-    [RUNNING] = { MU_TASK_RUNNING, 1u << ENDED },
-    [ENDED] = { MU_TASK_FAILED, 0 },
+    [MU_ATTEMPT_QUEUED] = { MU_TASK_STARTING, 1u << MU_ATTEMPT_SPAWNING | 1u << MU_ATTEMPT_ENDED },
+    [MU_ATTEMPT_SPAWNING] = { MU_TASK_STARTING, 1u << MU_ATTEMPT_RUNNING | 1u << MU_ATTEMPT_ENDED },
+    [MU_ATTEMPT_RUNNING] = { MU_TASK_RUNNING, 1u << MU_ATTEMPT_ENDED },
+    [MU_ATTEMPT_ENDED] = { MU_TASK_FAILED, 0 },
 };
-_Static_assert(MU_COUNT(phases) == PHASES, "one row a phase");
+_Static_assert(MU_COUNT(phases) == MU_ATTEMPT_PHASES, "one row a phase");
 
-static void phase_move(struct attempt *t, enum phase next)
+static void phase_move(struct mu_agent_attempt *t, enum mu_attempt_phase next)
 {
     MU_ASSERT(phases[t->phase].next & 1u << next);
     t->phase = next;
 }
 
-static void list_move(struct mu_list *to, struct attempt *t)
+static void list_move(struct mu_list *to, struct mu_agent_attempt *t)
 {
     mu_list_remove(&t->link);
     mu_list_add_tail(to, &t->link);
 }
 
-/* The table of attempts. */
-
-static struct attempt *attempt_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt)
+static struct mu_agent_attempt *attempt_add(struct mu_agent *a, uint64_t id, uint64_t job, uint32_t ordinal, uint32_t attempt)
 {
-    struct attempt *t = mu_map_get_ptr(&a->by_task, mu_task_key(job, ordinal));
+    struct mu_agent_attempt *t = mu_agent_table_add(&a->table, id, job, ordinal, attempt);
 
-    while (t != NULL && t->attempt != attempt)
-        t = t->same;
-    return t;
-}
-
-static struct attempt *attempt_add(struct mu_agent *a, uint64_t id, uint64_t job, uint32_t ordinal, uint32_t attempt)
-{
-    struct attempt *t = calloc(1, sizeof *t);
-    uint64_t key = mu_task_key(job, ordinal);
-
-    MU_ASSERT(t != NULL);
-    *t = (struct attempt){ .id = id, .job = job, .ordinal = ordinal, .attempt = attempt, .phase = QUEUED };
-    t->same = mu_map_get_ptr(&a->by_task, key);
-    mu_map_put_ptr(&a->by_task, key, t);
-    mu_map_put_ptr(&a->by_id, id, t);
-    mu_list_init(&t->link);
     list_move(&a->queued, t);
-    a->count++;
     a->running++;
     return t;
 }
 
-static void attempt_undress(struct attempt *t)
-{
-    mu_spec_unref(t->spec);
-    free(t->line);
-    t->spec = NULL;
-    t->line = NULL;
-}
-
-/* Room. */
-
-/* Amount of a named resource that a task needs, by the node's list of them. */
-static uint64_t need_named(const struct mu_agent *a, const struct attempt *t, uint32_t i)
-{
-    const struct mu_group_spec *s = t->spec != NULL ? &t->spec->spec : NULL;
-
-    for (uint32_t n = 0; s != NULL && n < s->resources_count; n++)
-        if (mu_str_eq(s->resources[n].name, a->opt.resources[i].name))
-            return s->resources[n].amount;
-    return 0;
-}
-
-/* total 0: not limited here. */
-static bool has_room(uint64_t used, uint64_t need, uint64_t total)
-{
-    return total == 0 || used + need <= total;
-}
-
-/* Beside what runs. When nothing runs the first always fits: waiting would not help it. */
-static bool attempt_fits(const struct mu_agent *a, const struct attempt *t)
-{
-    if (a->opt.running_max > 0 && a->spawned >= a->opt.running_max)
-        return false;
-    if (a->spawned == 0)
-        return true;
-    for (uint32_t i = 0; i < a->opt.resources_count; i++)
-        if (!has_room(a->used_named[i], need_named(a, t, i), a->opt.resources[i].amount))
-            return false;
-    return has_room(a->used.cpu_milli, t->need.cpu_milli, a->opt.cpu_milli) &&
-           has_room(a->used.mem_bytes, t->need.mem_bytes, a->opt.mem_bytes) &&
-           has_room(a->used.gpu_milli, t->need.gpu_milli, a->opt.gpu_milli);
-}
-
-static void room_take(struct mu_agent *a, struct attempt *t)
-{
-    t->spawned = true;
-    a->spawned++;
-    a->used.cpu_milli += t->need.cpu_milli;
-    a->used.mem_bytes += t->need.mem_bytes;
-    a->used.gpu_milli += t->need.gpu_milli;
-    for (uint32_t i = 0; i < a->opt.resources_count; i++)
-        a->used_named[i] += need_named(a, t, i);
-}
-
-static void room_give(struct mu_agent *a, const struct attempt *t)
-{
-    a->spawned--;
-    a->used.cpu_milli -= t->need.cpu_milli;
-    a->used.mem_bytes -= t->need.mem_bytes;
-    a->used.gpu_milli -= t->need.gpu_milli;
-    for (uint32_t i = 0; i < a->opt.resources_count; i++)
-        a->used_named[i] -= need_named(a, t, i);
-}
-
-static void attempt_free(struct mu_agent *a, struct attempt *t)
-{
-    uint64_t key = mu_task_key(t->job, t->ordinal);
-    struct attempt *head = mu_map_get_ptr(&a->by_task, key), **at = &head;
-
-    while (*at != t)
-        at = &(*at)->same;
-    *at = t->same;
-    if (head != NULL)
-        mu_map_put_ptr(&a->by_task, key, head);
-    else
-        mu_map_remove(&a->by_task, key);
-    mu_map_remove(&a->by_id, t->id);
-    mu_list_remove(&t->link);
-    mu_heap_remove(&a->due, &t->due);
-    attempt_undress(t);
-    a->count--;
-    free(t);
-}
-
-static void past_put(struct mu_agent *a, uint64_t key, uint32_t attempt)
-{
-    uint64_t *known = mu_map_find(&a->past, key), *slot;
-
-    if (known != NULL) {
-        *known = attempt > *known ? attempt : *known;
-        return;
-    }
-    if (a->past_ring == NULL) {
-        a->past_ring = calloc(MU_AGENT_PAST_MAX, sizeof *a->past_ring);
-        MU_ASSERT(a->past_ring != NULL);
-    }
-    slot = &a->past_ring[a->past_at++ % MU_AGENT_PAST_MAX];
-    if (a->past.count == MU_AGENT_PAST_MAX)
-        mu_map_remove(&a->past, *slot);
-    *slot = key;
-    mu_map_put(&a->past, key, attempt);
-}
-
-/* Was a later or the same attempt of this task here already? Then a START for it is a late one. */
-static bool is_past(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt)
-{
-    uint64_t key = mu_task_key(job, ordinal), *past = mu_map_find(&a->past, key);
-
-    if (past != NULL && *past >= attempt)
-        return true;
-    for (struct attempt *t = mu_map_get_ptr(&a->by_task, key); t != NULL; t = t->same)
-        if (t->attempt > attempt)
-            return true;
-    return false;
-}
-
 /* The life of an attempt. */
 
-static void attempt_arm(struct mu_agent *a, struct attempt *t, uint64_t due_ms)
+static void attempt_arm(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t due_ms)
 {
     mu_heap_remove(&a->due, &t->due);
     mu_heap_add(&a->due, &t->due, due_ms, t->id);
 }
 
-static void attempt_end(struct mu_agent *a, struct attempt *t, uint64_t now_ms, const struct mu_agent_exit *exit)
+static void attempt_end(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t now_ms, const struct mu_agent_exit *exit)
 {
     if (t->spawned)
-        room_give(a, t);
+        mu_room_give(&a->room, &t->need, t->spec != NULL ? &t->spec->spec : NULL, t->lane);
     a->running--;
-    phase_move(t, ENDED);
+    phase_move(t, MU_ATTEMPT_ENDED);
     mu_heap_remove(&a->due, &t->due);
     t->exit = *exit;
     if (t->stop != MU_END_EXIT)
         t->exit.how = t->stop;
     t->ended_ms = now_ms;
-    attempt_undress(t);
+    mu_spec_unref(t->spec);
+    free(t->line);
+    t->spec = NULL;
+    t->line = NULL;
     list_move(&a->ended, t);
 }
 
-static void attempt_end_as(struct mu_agent *a, struct attempt *t, uint64_t now_ms, enum mu_end how, uint32_t code)
+static void attempt_end_as(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t now_ms, enum mu_end how, uint32_t code)
 {
     attempt_end(a, t, now_ms, &(struct mu_agent_exit){ .id = t->id, .how = how, .code = code });
 }
 
-static void attempt_kill(struct mu_agent *a, struct attempt *t, uint64_t now_ms)
+static void attempt_kill(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t now_ms)
 {
     t->killed = true;
     a->out.kill(a->out.arg, t->id, SIGKILL, t->stop);
@@ -263,11 +109,11 @@ static void attempt_kill(struct mu_agent *a, struct attempt *t, uint64_t now_ms)
 }
 
 /* TERM now, KILL at kill_ms. A second reason to stop can only bring the KILL forward. */
-static void attempt_stop(struct mu_agent *a, struct attempt *t, uint64_t now_ms, enum mu_end how, uint64_t kill_ms)
+static void attempt_stop(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t now_ms, enum mu_end how, uint64_t kill_ms)
 {
-    if (t->phase == ENDED)
+    if (t->phase == MU_ATTEMPT_ENDED)
         return;
-    if (t->phase == QUEUED) {
+    if (t->phase == MU_ATTEMPT_QUEUED) {
         attempt_end_as(a, t, now_ms, how, 0);
         return;
     }
@@ -280,36 +126,47 @@ static void attempt_stop(struct mu_agent *a, struct attempt *t, uint64_t now_ms,
     }
 }
 
-static void attempt_running(struct mu_agent *a, struct attempt *t, uint64_t now_ms, uint64_t started_ms, uint64_t limit_ms)
+static void attempt_running(struct mu_agent *a, struct mu_agent_attempt *t, uint64_t now_ms, uint64_t started_ms, uint64_t limit_ms)
 {
-    phase_move(t, RUNNING);
+    phase_move(t, MU_ATTEMPT_RUNNING);
     t->started_ms = started_ms;
     list_move(&a->fresh, t);
     if (limit_ms > 0 && t->stop == MU_END_EXIT)
         attempt_arm(a, t, now_ms + limit_ms);
 }
 
-static void attempt_spawn(struct mu_agent *a, struct attempt *t)
+/* lane_max: how many of its lane may run. */
+static void attempt_spawn(struct mu_agent *a, struct mu_agent_attempt *t, uint32_t lane_max)
 {
     const struct mu_group_spec *s = &t->spec->spec;
     uint64_t step = s->array_step > 0 ? s->array_step : 1, tasks = t->spec->tasks > 0 ? t->spec->tasks : 1;
 
-    phase_move(t, SPAWNING);
-    room_take(a, t);
+    phase_move(t, MU_ATTEMPT_SPAWNING);
+    t->spawned = true;
     list_move(&a->live, t);
     a->out.spawn(a->out.arg, &(struct mu_agent_spawn){
         .id = t->id, .job = t->job, .ordinal = t->ordinal, .attempt = t->attempt, .index = t->index,
         .first = s->array_first, .last = s->array_first + (tasks - 1) * step, .tasks = tasks,
         .spec_id = t->spec->id, .spec = s, .line = mu_str_of(t->line), .job_name = t->spec->job_name, .user = t->spec->user,
-        .need = t->need });
+        .need = t->need, .lane = t->lane, .lane_max = lane_max });
     free(t->line);
     t->line = NULL;
 }
 
+/* What the spawner has in its hands comes first, then the queue in its order. */
 static void spawn_queued(struct mu_agent *a)
 {
-    while (!mu_list_is_empty(&a->queued) && attempt_fits(a, MU_CONTAINER(a->queued.next, struct attempt, link)))
-        attempt_spawn(a, MU_CONTAINER(a->queued.next, struct attempt, link));
+    uint32_t lane, max;
+
+    while ((lane = mu_room_widen(&a->room, &max)) != 0)
+        a->out.lane(a->out.arg, lane, max);
+    while (!mu_list_is_empty(&a->queued)) {
+        struct mu_agent_attempt *t = MU_CONTAINER(a->queued.next, struct mu_agent_attempt, link);
+
+        if (!mu_room_take(&a->room, &t->need, &t->spec->spec, &t->lane, &max))
+            return;
+        attempt_spawn(a, t, max);
+    }
 }
 
 /* The connection. */
@@ -336,9 +193,9 @@ static bool is_zero(const uint8_t cluster[16])
     return memcmp(cluster, zero, sizeof zero) == 0;
 }
 
-static enum mu_task_state hello_state(const struct attempt *t)
+static enum mu_task_state hello_state(const struct mu_agent_attempt *t)
 {
-    if (t->phase != ENDED)
+    if (t->phase != MU_ATTEMPT_ENDED)
         return t->stop != MU_END_EXIT ? MU_TASK_STOPPING : phases[t->phase].state;
     if (t->exit.how == MU_END_EXIT && t->exit.code == 0)
         return MU_TASK_SUCCEEDED;
@@ -359,13 +216,13 @@ static void send_hello(struct mu_agent *a)
     if (!is_zero(a->cluster))
         h.cluster = (struct mu_str){ (const char *)a->cluster, sizeof a->cluster };
     mu_arena_reset(&a->scratch);
-    h.attempts = mu_arena_alloc(&a->scratch, (a->count + 1) * sizeof *h.attempts);
+    h.attempts = mu_arena_alloc(&a->scratch, (mu_agent_table_count(&a->table) + 1) * sizeof *h.attempts);
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH(it, lists[i]) {
-            const struct attempt *t = MU_CONTAINER(it, struct attempt, link);
+            const struct mu_agent_attempt *t = MU_CONTAINER(it, struct mu_agent_attempt, link);
             h.attempts[h.attempts_count++] = (struct mu_task_ref){ t->job, t->ordinal, t->attempt, hello_state(t) };
         }
-    MU_ASSERT(h.attempts_count == a->count);
+    MU_ASSERT(h.attempts_count == mu_agent_table_count(&a->table));
     send_frame(a, MU_MSG_HELLO, &h);
 }
 
@@ -384,7 +241,7 @@ static void take_started(struct mu_agent *a, uint64_t now_ms, struct mu_msg_repo
 {
     r->started = mu_arena_alloc(&a->scratch, MU_AGENT_REPORT_MAX * sizeof *r->started);
     while (!mu_list_is_empty(&a->fresh) && r->started_count < MU_AGENT_REPORT_MAX) {
-        struct attempt *t = MU_CONTAINER(a->fresh.next, struct attempt, link);
+        struct mu_agent_attempt *t = MU_CONTAINER(a->fresh.next, struct mu_agent_attempt, link);
 
         r->started[r->started_count++] =
             (struct mu_started){ t->job, t->ordinal, t->attempt, (now_ms - t->started_ms) * 1000 };
@@ -396,7 +253,7 @@ static void take_ended(struct mu_agent *a, uint64_t now_ms, struct mu_msg_report
 {
     r->ended = mu_arena_alloc(&a->scratch, MU_AGENT_REPORT_MAX * sizeof *r->ended);
     while (!mu_list_is_empty(&a->ended) && r->ended_count < MU_AGENT_REPORT_MAX) {
-        struct attempt *t = MU_CONTAINER(a->ended.next, struct attempt, link);
+        struct mu_agent_attempt *t = MU_CONTAINER(a->ended.next, struct mu_agent_attempt, link);
 
         r->ended[r->ended_count++] = (struct mu_result){
             .job = t->job, .ordinal = t->ordinal, .attempt = t->attempt, .how = t->exit.how, .code = t->exit.code,
@@ -453,7 +310,7 @@ static void lease_fence(struct mu_agent *a, uint64_t now_ms)
     a->fenced = true;
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH_SAFE(it, lists[i])
-            attempt_stop(a, MU_CONTAINER(it, struct attempt, link), now_ms, MU_END_NODE_LOST, lease_part(a, 9));
+            attempt_stop(a, MU_CONTAINER(it, struct mu_agent_attempt, link), now_ms, MU_END_NODE_LOST, lease_part(a, 9));
 }
 
 void mu_agent_leave(struct mu_agent *a, uint64_t now_ms, uint64_t grace_ms)
@@ -472,7 +329,7 @@ static void enforce_limits(struct mu_agent *a, uint64_t now_ms)
     struct mu_heap_link *min;
 
     while ((min = mu_heap_min(&a->due)) != NULL && min->key <= now_ms) {
-        struct attempt *t = MU_CONTAINER(min, struct attempt, due);
+        struct mu_agent_attempt *t = MU_CONTAINER(min, struct mu_agent_attempt, due);
 
         if (t->stop == MU_END_EXIT)
             attempt_stop(a, t, now_ms, MU_END_TIMEOUT, now_ms + t->grace_ms);
@@ -527,11 +384,11 @@ static bool on_spec(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *ms
 static bool start_one(struct mu_agent *a, uint64_t now_ms, const struct mu_start *s)
 {
     struct mu_spec *spec;
-    struct attempt *t;
+    struct mu_agent_attempt *t;
 
-    if (attempt_find(a, s->job, s->ordinal, s->attempt) != NULL)
+    if (mu_agent_table_find(&a->table, s->job, s->ordinal, s->attempt) != NULL)
         return true;
-    if (is_past(a, s->job, s->ordinal, s->attempt)) {
+    if (mu_agent_table_is_past(&a->table, s->job, s->ordinal, s->attempt)) {
         t = attempt_add(a, a->next_id++, s->job, s->ordinal, s->attempt);
         attempt_end_as(a, t, now_ms, MU_END_NODE_LOST, 0);
         return true;
@@ -539,7 +396,7 @@ static bool start_one(struct mu_agent *a, uint64_t now_ms, const struct mu_start
     if ((spec = mu_specs_find(&a->specs, s->job, s->group)) == NULL)
         return false;
     t = attempt_add(a, a->next_id++, s->job, s->ordinal, s->attempt);
-    if (a->count > MU_AGENT_ATTEMPTS_MAX) {
+    if (mu_agent_table_count(&a->table) > MU_AGENT_ATTEMPTS_MAX) {
         attempt_end_as(a, t, now_ms, MU_END_NOSTART, EAGAIN);
         return true;
     }
@@ -562,7 +419,7 @@ static bool on_start(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *m
         return true;
     }
     for (uint32_t i = 0; i < msg->start.tasks_count && a->link == LINK_WELCOMED; i++) {
-        if (a->count >= 2 * MU_AGENT_ATTEMPTS_MAX)
+        if (mu_agent_table_count(&a->table) >= 2 * MU_AGENT_ATTEMPTS_MAX)
             drop(a, "the server sends more work than can be remembered", false);
         else if (!start_one(a, now_ms, &msg->start.tasks[i]))
             drop(a, "work of a group came without its spec", false);
@@ -573,11 +430,11 @@ static bool on_start(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *m
 /* STOP of an attempt that never came here: answered, and remembered so that its START cannot follow. */
 static void stop_unknown(struct mu_agent *a, uint64_t now_ms, const struct mu_stop *s)
 {
-    if (a->count >= 2 * MU_AGENT_ATTEMPTS_MAX) {
+    if (mu_agent_table_count(&a->table) >= 2 * MU_AGENT_ATTEMPTS_MAX) {
         drop(a, "the server sends more work than can be remembered", false);
         return;
     }
-    struct attempt *t = attempt_add(a, a->next_id++, s->job, s->ordinal, s->attempt);
+    struct mu_agent_attempt *t = attempt_add(a, a->next_id++, s->job, s->ordinal, s->attempt);
 
     attempt_end_as(a, t, now_ms, (enum mu_end)s->how, 0);
 }
@@ -586,7 +443,7 @@ static bool on_stop(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *ms
 {
     for (uint32_t i = 0; i < msg->stop.tasks_count; i++) {
         const struct mu_stop *s = &msg->stop.tasks[i];
-        struct attempt *t = attempt_find(a, s->job, s->ordinal, s->attempt);
+        struct mu_agent_attempt *t = mu_agent_table_find(&a->table, s->job, s->ordinal, s->attempt);
 
         if (s->how == MU_END_EXIT || s->how >= MU_ENDS)
             return mu_fail(err, MU_INVALID, "STOP with the end %u", s->how), false;
@@ -604,14 +461,14 @@ static bool on_ack(struct mu_agent *a, uint64_t now_ms, const struct mu_msg *msg
     if (msg->ack.seq > a->report_seq)
         return mu_fail(err, MU_INVALID, "ACK of a report that was not made"), false;
     while (!mu_list_is_empty(&a->sent)) {
-        struct attempt *t = MU_CONTAINER(a->sent.next, struct attempt, link);
+        struct mu_agent_attempt *t = MU_CONTAINER(a->sent.next, struct mu_agent_attempt, link);
 
         if (t->report_seq > msg->ack.seq)
             break;
-        past_put(a, mu_task_key(t->job, t->ordinal), t->attempt);
+        mu_agent_table_past(&a->table, t);
         if (t->spawned)
             a->out.forget(a->out.arg, t->id);
-        attempt_free(a, t);
+        mu_agent_table_drop(&a->table, t);
     }
     return true;
 }
@@ -699,25 +556,25 @@ void mu_agent_on_down(struct mu_agent *a, uint64_t now_ms)
     mu_specs_clear(&a->specs);
     splice_front(&a->ended, &a->sent);
     MU_LIST_EACH_SAFE(it, &a->live)
-        if (MU_CONTAINER(it, struct attempt, link)->phase == RUNNING)
-            list_move(&a->fresh, MU_CONTAINER(it, struct attempt, link));
+        if (MU_CONTAINER(it, struct mu_agent_attempt, link)->phase == MU_ATTEMPT_RUNNING)
+            list_move(&a->fresh, MU_CONTAINER(it, struct mu_agent_attempt, link));
 }
 
 /* The spawner's events. */
 
 void mu_agent_on_started(struct mu_agent *a, uint64_t now_ms, uint64_t id)
 {
-    struct attempt *t = mu_map_get_ptr(&a->by_id, id);
+    struct mu_agent_attempt *t = mu_agent_table_by_id(&a->table, id);
 
-    if (t != NULL && t->phase == SPAWNING)
+    if (t != NULL && t->phase == MU_ATTEMPT_SPAWNING)
         attempt_running(a, t, now_ms, now_ms, t->timeout_ms);
 }
 
 void mu_agent_on_exit(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_exit *exit)
 {
-    struct attempt *t = mu_map_get_ptr(&a->by_id, exit->id);
+    struct mu_agent_attempt *t = mu_agent_table_by_id(&a->table, exit->id);
 
-    if (t != NULL && t->phase != ENDED && t->spawned)
+    if (t != NULL && t->phase != MU_ATTEMPT_ENDED && t->spawned)
         attempt_end(a, t, now_ms, exit);
 }
 
@@ -728,13 +585,13 @@ void mu_agent_on_boot(struct mu_agent *a, uint64_t now_ms, const char *boot)
     a->opt.boot = mu_arena_strdup(&a->own, boot, strlen(boot));
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH_SAFE(it, lists[i])
-            attempt_end_as(a, MU_CONTAINER(it, struct attempt, link), now_ms, MU_END_NODE_LOST, 0);
+            attempt_end_as(a, MU_CONTAINER(it, struct mu_agent_attempt, link), now_ms, MU_END_NODE_LOST, 0);
     drop(a, "the spawner was lost", false);
 }
 
-static struct attempt *attempt_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
+static struct mu_agent_attempt *attempt_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
 {
-    struct attempt *t = attempt_add(a, task->id, task->job, task->ordinal, task->attempt);
+    struct mu_agent_attempt *t = attempt_add(a, task->id, task->job, task->ordinal, task->attempt);
     uint64_t ago_ms = task->started_ago_ms < now_ms ? task->started_ago_ms : now_ms;
 
     if (task->id >= a->next_id)
@@ -742,9 +599,15 @@ static struct attempt *attempt_adopt(struct mu_agent *a, uint64_t now_ms, const 
     t->grace_ms = task->grace_ms;
     t->stop = task->stop;
     t->need = task->need;
-    room_take(a, t);
-    phase_move(t, SPAWNING);
-    attempt_running(a, t, now_ms, now_ms - ago_ms, task->timeout_left_ms);
+    t->lane = a->opt.ahead_max > 0 && task->lane <= MU_ROOM_LANES ? task->lane : 0;
+    t->timeout_ms = task->timeout_left_ms;
+    t->spawned = true;
+    mu_room_adopt(&a->room, &t->need, t->lane, task->waits);
+    phase_move(t, MU_ATTEMPT_SPAWNING);
+    if (task->waits)
+        list_move(&a->live, t);
+    else
+        attempt_running(a, t, now_ms, now_ms - ago_ms, task->timeout_left_ms);
     if (t->stop != MU_END_EXIT) /* how much of its grace is left is not known: it is given once more */
         attempt_arm(a, t, now_ms + t->grace_ms);
     return t;
@@ -752,14 +615,14 @@ static struct attempt *attempt_adopt(struct mu_agent *a, uint64_t now_ms, const 
 
 void mu_agent_adopt(struct mu_agent *a, uint64_t now_ms, const struct mu_agent_task *task)
 {
-    struct attempt *t = attempt_find(a, task->job, task->ordinal, task->attempt);
+    struct mu_agent_attempt *t = mu_agent_table_find(&a->table, task->job, task->ordinal, task->attempt);
 
-    if (t == NULL && mu_map_find(&a->by_id, task->id) == NULL)
+    if (t == NULL && mu_agent_table_by_id(&a->table, task->id) == NULL)
         t = attempt_adopt(a, now_ms, task);
     if (t == NULL || t->id != task->id)
         return;
     t->listed = true;
-    if (task->exit != NULL && t->phase != ENDED)
+    if (task->exit != NULL && t->phase != MU_ATTEMPT_ENDED)
         attempt_end(a, t, now_ms, task->exit);
 }
 
@@ -769,7 +632,7 @@ void mu_agent_listed(struct mu_agent *a, uint64_t now_ms)
 
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH_SAFE(it, lists[i]) {
-            struct attempt *t = MU_CONTAINER(it, struct attempt, link);
+            struct mu_agent_attempt *t = MU_CONTAINER(it, struct mu_agent_attempt, link);
 
             if (!t->listed)
                 attempt_end_as(a, t, now_ms, MU_END_NODE_LOST, 0);
@@ -839,7 +702,6 @@ static void own_options(struct mu_agent *a, const struct mu_agent_options *opt)
     for (uint32_t i = 0; i < opt->labels_count; i++)
         labels[i] = own_str(a, opt->labels[i]);
     a->opt.resources = res;
-    a->used_named = mu_arena_alloc(&a->own, (opt->resources_count + 1) * sizeof *a->used_named);
     a->opt.labels = labels;
 }
 
@@ -853,6 +715,9 @@ struct mu_agent *mu_agent_new(const struct mu_agent_options *opt, const struct m
     memcpy(a->cluster, opt->cluster, sizeof a->cluster);
     a->epoch = opt->epoch;
     a->next_id = opt->next_id > 0 ? opt->next_id : 1;
+    MU_ASSERT(opt->resources_count <= MU_ROOM_NAMED_MAX);
+    a->room.total = (struct mu_room_total){ .of = { opt->cpu_milli, opt->mem_bytes, opt->gpu_milli }, .named = a->opt.resources,
+        .named_count = opt->resources_count, .running_max = opt->running_max, .ahead_max = opt->ahead_max };
     mu_specs_init(&a->specs);
     mu_list_init(&a->queued);
     mu_list_init(&a->live);
@@ -869,28 +734,29 @@ void mu_agent_free(struct mu_agent *a)
     struct mu_list *const lists[] = { &a->queued, &a->live, &a->fresh, &a->ended, &a->sent };
 
     for (size_t i = 0; i < MU_COUNT(lists); i++)
-        MU_LIST_EACH_SAFE(it, lists[i])
-            attempt_free(a, MU_CONTAINER(it, struct attempt, link));
+        MU_LIST_EACH_SAFE(it, lists[i]) {
+            struct mu_agent_attempt *t = MU_CONTAINER(it, struct mu_agent_attempt, link);
+
+            mu_heap_remove(&a->due, &t->due);
+            mu_agent_table_drop(&a->table, t);
+        }
     mu_specs_fini(&a->specs);
-    mu_map_fini(&a->by_id);
-    mu_map_fini(&a->by_task);
-    mu_map_fini(&a->past);
+    mu_agent_table_fini(&a->table);
     mu_heap_fini(&a->due);
     mu_buf_fini(&a->frame);
     mu_arena_fini(&a->own);
     mu_arena_fini(&a->scratch);
-    free(a->past_ring);
     free(a);
 }
 
-uint32_t mu_agent_attempts(const struct mu_agent *a) { return a->count; }
+uint32_t mu_agent_attempts(const struct mu_agent *a) { return mu_agent_table_count(&a->table); }
 uint32_t mu_agent_running(const struct mu_agent *a) { return a->running; }
 bool mu_agent_welcomed(const struct mu_agent *a) { return a->link == LINK_WELCOMED; }
 uint64_t mu_agent_epoch(const struct mu_agent *a) { return a->epoch; }
 
 bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, uint64_t *out_id)
 {
-    const struct attempt *t = attempt_find(a, job, ordinal, attempt);
+    const struct mu_agent_attempt *t = mu_agent_table_find(&a->table, job, ordinal, attempt);
 
     if (t == NULL)
         return false;
@@ -900,40 +766,36 @@ bool mu_agent_find(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uin
 
 const struct mu_agent_exit *mu_agent_end(const struct mu_agent *a, uint64_t job, uint32_t ordinal, uint32_t attempt, bool *out_known)
 {
-    const struct attempt *t = attempt_find(a, job, ordinal, attempt);
+    const struct mu_agent_attempt *t = mu_agent_table_find(&a->table, job, ordinal, attempt);
 
     *out_known = t != NULL;
-    return t != NULL && t->phase == ENDED ? &t->exit : NULL;
+    return t != NULL && t->phase == MU_ATTEMPT_ENDED ? &t->exit : NULL;
 }
 
 void mu_agent_check(const struct mu_agent *a)
 {
     const struct { const struct mu_list *list; unsigned phases; } rows[] = {
-        { &a->queued, 1u << QUEUED }, { &a->live, 1u << SPAWNING | 1u << RUNNING }, { &a->fresh, 1u << RUNNING },
-        { &a->ended, 1u << ENDED }, { &a->sent, 1u << ENDED },
+        { &a->queued, 1u << MU_ATTEMPT_QUEUED }, { &a->live, 1u << MU_ATTEMPT_SPAWNING | 1u << MU_ATTEMPT_RUNNING }, { &a->fresh, 1u << MU_ATTEMPT_RUNNING },
+        { &a->ended, 1u << MU_ATTEMPT_ENDED }, { &a->sent, 1u << MU_ATTEMPT_ENDED },
     };
     uint32_t count = 0, running = 0, spawned = 0;
-    uint64_t cpu_milli = 0;
 
     for (size_t i = 0; i < MU_COUNT(rows); i++)
         MU_LIST_EACH(it, (struct mu_list *)rows[i].list) {
-            const struct attempt *t = MU_CONTAINER(it, struct attempt, link);
+            const struct mu_agent_attempt *t = MU_CONTAINER(it, struct mu_agent_attempt, link);
 
             MU_ASSERT(rows[i].phases & 1u << t->phase);
-            MU_ASSERT(mu_map_get_ptr(&a->by_id, t->id) == t);
-            MU_ASSERT(attempt_find(a, t->job, t->ordinal, t->attempt) == t);
-            MU_ASSERT(t->phase != QUEUED || (t->spec != NULL && t->line != NULL && !t->spawned));
-            MU_ASSERT(t->phase != ENDED || t->spec == NULL);
-            MU_ASSERT(t->phase != ENDED || !mu_heap_has(&t->due));
-            MU_ASSERT(t->phase == ENDED || t->stop == MU_END_EXIT || mu_heap_has(&t->due));
+            MU_ASSERT(mu_agent_table_by_id(&a->table, t->id) == t);
+            MU_ASSERT(mu_agent_table_find(&a->table, t->job, t->ordinal, t->attempt) == t);
+            MU_ASSERT(t->phase != MU_ATTEMPT_QUEUED || (t->spec != NULL && t->line != NULL && !t->spawned));
+            MU_ASSERT(t->phase != MU_ATTEMPT_ENDED || t->spec == NULL);
+            MU_ASSERT(t->phase != MU_ATTEMPT_ENDED || !mu_heap_has(&t->due));
+            MU_ASSERT(t->phase == MU_ATTEMPT_ENDED || t->stop == MU_END_EXIT || mu_heap_has(&t->due));
             count++;
-            running += t->phase != ENDED;
-            spawned += t->phase != ENDED && t->spawned;
-            cpu_milli += t->phase != ENDED && t->spawned ? t->need.cpu_milli : 0;
+            running += t->phase != MU_ATTEMPT_ENDED;
+            spawned += t->phase != MU_ATTEMPT_ENDED && t->spawned;
         }
-    MU_ASSERT(count == a->count && a->by_id.count == count);
-    MU_ASSERT(running == a->running && spawned == a->spawned);
-    MU_ASSERT(cpu_milli == a->used.cpu_milli);
-    MU_ASSERT(a->opt.running_max == 0 || spawned <= a->opt.running_max || mu_list_is_empty(&a->queued));
-    MU_ASSERT(a->past.count <= MU_AGENT_PAST_MAX);
+    MU_ASSERT(count == mu_agent_table_count(&a->table));
+    MU_ASSERT(running == a->running && spawned == a->room.rooms + a->room.ahead);
+    mu_room_check(&a->room);
 }

@@ -8,7 +8,8 @@
  * Limits     MU_AGENT_ATTEMPTS_MAX attempts; a START past it is answered as NOSTART with EAGAIN.
  *
  * The server may place more here than the node holds, so that it need not wait for the next decision: what does not fit
- * beside what runs is queued, in the order it came.
+ * beside what runs is queued, in the order it came. So that the spawner need not wait for us between two tasks either, a few
+ * of the queued are handed to it ahead: tasks of equal needs share a lane, and a lane says how many of it may run.
  *
  * Rules kept here: a lower epoch or another cluster is refused; a command names (job, ordinal, attempt) and touches no
  * other; an attempt is started at most once, however often START comes; a result is reported until acknowledged;
@@ -19,6 +20,7 @@
 #ifndef MU_AGENT_AGENT_H
 #define MU_AGENT_AGENT_H
 
+#include "agent/room.h"
 #include "wire/proto.h"
 
 struct mu_agent;
@@ -38,14 +40,11 @@ struct mu_agent_options {
     const struct mu_amount *resources; uint32_t resources_count;
     const struct mu_str *labels; uint32_t labels_count;
     bool keep;                 /* on-disconnect keep */
-    uint32_t running_max;      /* spawns at once; 0: no limit beside what the server places */
+    uint32_t running_max;      /* attempts that run at once; 0: no limit beside the node's resources */
+    uint32_t ahead_max;        /* spawns handed out before there is room for them, in all; 0: none, and no lanes */
     uint64_t next_id;          /* first handle to give out; the spawner knows which it has seen; 0: 1 */
 };
 
-/* What an attempt takes of the node while it runs. */
-struct mu_agent_need {
-    uint64_t cpu_milli, mem_bytes, gpu_milli;
-};
 /* What the spawner is to run. */
 struct mu_agent_spawn {
     uint64_t id;               /* mu_agent's handle of the attempt, never reused within a boot */
@@ -55,6 +54,7 @@ struct mu_agent_spawn {
     const struct mu_group_spec *spec;
     struct mu_str line, job_name, user;
     struct mu_agent_need need;
+    uint32_t lane, lane_max;   /* start it when fewer than lane_max of its lane run; lane 0: at once */
 };
 struct mu_agent_exit {
     uint64_t id;
@@ -69,7 +69,9 @@ struct mu_agent_task {
     uint64_t timeout_left_ms;  /* 0: no time limit; one that has passed: 1 */
     uint64_t grace_ms, started_ago_ms;
     enum mu_end stop;          /* what it was told with kill; EXIT: nothing */
-    struct mu_agent_need need; /* as it was given with spawn */
+    struct mu_agent_need need; /* as it was given with spawn, like lane */
+    uint32_t lane;
+    bool waits;                /* for its lane */
     const struct mu_agent_exit *exit; /* NULL: it runs */
 };
 
@@ -77,6 +79,7 @@ struct mu_agent_out {
     void *arg;
     void (*send)(void *arg, const void *bytes, size_t size);       /* whole frames, to the server */
     void (*spawn)(void *arg, const struct mu_agent_spawn *spawn);
+    void (*lane)(void *arg, uint32_t lane, uint32_t lane_max);     /* its lane_max grew; may be NULL without ahead_max */
     /* The whole of the attempt. why: kept beside it by the spawner, so that the next agent can report it. */
     void (*kill)(void *arg, uint64_t id, int signal, enum mu_end why);
     void (*forget)(void *arg, uint64_t id);                        /* its exit status is safe with the server */

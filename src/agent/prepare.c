@@ -241,7 +241,8 @@ uint32_t mu_prepare_frame(struct mu_prepare *p, const struct mu_agent_spawn *s, 
     struct template *t = template_of(p, s);
     size_t from = out->size;
     struct mu_sp_spawn head = { .head.type = MU_SP_SPAWN, .id = s->id, .job = s->job, .timeout_ms = s->spec->timeout_ms,
-        .grace_ms = s->spec->grace_ms, .need = { s->need.cpu_milli, s->need.mem_bytes, s->need.gpu_milli }, .data_bytes = limits->data_bytes, .ordinal = s->ordinal, .attempt = s->attempt, .tag = limits->tag,
+        .grace_ms = s->spec->grace_ms, .need = { s->need.cpu_milli, s->need.mem_bytes, s->need.gpu_milli }, .data_bytes = limits->data_bytes, .ordinal = s->ordinal, .attempt = s->attempt, .tag = limits->tag, .lane = s->lane,
+        .lane_max = s->lane_max,
         .flags = t->flags, .uid = t->user.uid, .gid = t->user.gid, .groups = t->user.groups_count, .argc = t->argc, .envc = t->envc };
 
     if (t->refused != 0)

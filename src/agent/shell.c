@@ -16,7 +16,7 @@
 
 enum {
     FORMAT = 1, EXIT_FAILED = 1, EXIT_USAGE = 2, TRY_MS = 100, TRY_MAX_MS = 5000, CONNECT_MS = 5000,
-    STOP_ACK_MS = 1000, STOP_GRACE_MS = 5000, STOP_MS = 12000,
+    AHEAD = 32, STOP_ACK_MS = 1000, STOP_GRACE_MS = 5000, STOP_MS = 12000,
 };
 
 static void server_connect(struct mu_shell *sh);
@@ -243,8 +243,8 @@ void mu_shell_ready(struct mu_shell *sh)
     struct mu_agent_options opt = { .name = c->name, .version = MU_VERSION_TEXT, .limits = mu_cgroups_text(sh->limits),
         .boot = sh->spawner.boot, .epoch = sh->epoch, .cpu_milli = c->cpu_milli, .mem_bytes = c->mem_bytes, .gpu_milli = c->gpu_milli,
         .resources = c->resources, .resources_count = c->resources_count, .labels = c->labels, .labels_count = c->labels_count,
-        .keep = c->keep, .next_id = sh->spawner.next_id };
-    struct mu_agent_out out = { .arg = sh, .send = on_send, .spawn = mu_shell_on_spawn, .kill = mu_shell_on_kill,
+        .keep = c->keep, .ahead_max = AHEAD, .next_id = sh->spawner.next_id };
+    struct mu_agent_out out = { .arg = sh, .send = on_send, .spawn = mu_shell_on_spawn, .lane = mu_shell_on_lane, .kill = mu_shell_on_kill,
         .forget = mu_shell_on_forget, .identity = on_identity, .lease = mu_shell_on_lease, .output = mu_shell_on_output, .drop = on_drop };
 
     memcpy(opt.cluster, sh->cluster, sizeof opt.cluster);

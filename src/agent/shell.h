@@ -108,6 +108,7 @@ void mu_shell_spawner_close(struct mu_shell *sh);
 void mu_shell_spawner_turn(struct mu_shell *sh);  /* what the turn gathered */
 void mu_shell_spawner_quit(struct mu_shell *sh, uint64_t grace_ms);
 void mu_shell_on_spawn(void *arg, const struct mu_agent_spawn *spawn);
+void mu_shell_on_lane(void *arg, uint32_t lane, uint32_t max);
 void mu_shell_on_kill(void *arg, uint64_t id, int signal, enum mu_end why);
 void mu_shell_on_forget(void *arg, uint64_t id);
 void mu_shell_on_lease(void *arg, uint64_t dead_ms);

@@ -62,6 +62,13 @@ void mu_shell_on_spawn(void *arg, const struct mu_agent_spawn *spawn)
     refuse(sh, spawn->id, code);
 }
 
+void mu_shell_on_lane(void *arg, uint32_t lane, uint32_t max)
+{
+    struct mu_sp_lane l = { { sizeof l, MU_SP_LANE }, lane, max };
+
+    put(arg, &l, sizeof l);
+}
+
 void mu_shell_on_kill(void *arg, uint64_t id, int signal, enum mu_end why)
 {
     struct mu_sp_kill k = { { sizeof k, MU_SP_KILL }, id, (uint32_t)signal, (uint32_t)why };
@@ -178,7 +185,7 @@ static void on_task(struct mu_shell *sh, const struct mu_sp_task *p)
     uint64_t now_ms = mu_boot_ms(), ago_ms = now_ms - p->start_us / 1000;
     struct mu_agent_task t = { .id = p->id, .job = p->job, .ordinal = p->ordinal, .attempt = p->attempt, .grace_ms = p->grace_ms,
         .started_ago_ms = p->start_us / 1000 < now_ms ? ago_ms : 0, .stop = p->stop_why < MU_ENDS ? p->stop_why : MU_END_EXIT,
-        .need = { p->need[0], p->need[1], p->need[2] } };
+        .need = { p->need[0], p->need[1], p->need[2] }, .lane = p->lane, .waits = p->state == MU_SP_WAITING };
     uint32_t n = sh->spawner.adopted_count;
 
     if (p->timeout_ms > 0)
@@ -192,7 +199,7 @@ static void on_task(struct mu_shell *sh, const struct mu_sp_task *p)
     mu_cgroups_adopt(sh->limits, p->tag, p->state != MU_SP_ENDED);
     if (p->state == MU_SP_ENDED)
         sh->spawner.adopted_exits[n] = task_ended(sh, p);
-    else
+    else if (p->state != MU_SP_WAITING)
         live_put(sh, p);
     sh->spawner.adopted_exits[n].id = p->state == MU_SP_ENDED ? p->id : 0;
     sh->spawner.adopted[n] = t;

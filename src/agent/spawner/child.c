@@ -13,7 +13,7 @@
 enum {
     POINTERS = MU_SP_STRINGS_MAX + MU_SP_CGROUPS_MAX + 8,
     POINTERS_BYTES = (POINTERS * (int)sizeof(char *) + 4095) & ~4095,
-    AREA_BYTES = LAUNCH_STACK + POINTERS_BYTES + MU_SP_FRAME_MAX,
+    AREA_BYTES = LAUNCH_STACK + MU_SP_FRAME_MAX + POINTERS_BYTES,
     LARGE = 64 * 1024, /* a frame of this size gives its memory back */
     PATH_BYTES = 4096,
 };
@@ -27,7 +27,7 @@ enum {
 static struct {
     struct launch all[LAUNCHES];
     struct launch *free;
-    char *areas; /* LAUNCHES of: stack, pointers, frame */
+    char *areas; /* LAUNCHES of: stack, frame, right behind it the pointers into it */
 } pool;
 
 static char *area_of(const struct launch *l)
@@ -52,6 +52,12 @@ bool launch_has_free(void)
     return pool.free != NULL;
 }
 
+void launches_trim(void)
+{
+    for (const struct launch *l = pool.free; l != NULL; l = l->next)
+        madvise(area_of(l), AREA_BYTES, MADV_DONTNEED);
+}
+
 struct launch *launch_take(void)
 {
     struct launch *l = pool.free;
@@ -71,11 +77,11 @@ void launch_drop(struct launch *l)
 
 bool launch_load(struct launch *l, const void *frame, size_t size)
 {
-    char *area = area_of(l), *copy = area + LAUNCH_STACK + POINTERS_BYTES;
+    char *copy = area_of(l) + LAUNCH_STACK;
 
     memcpy(copy, frame, size);
     l->err = l->step = 0;
-    return mu_sp_spawn_read(&l->view, copy, size, (char **)(void *)(area + LAUNCH_STACK), POINTERS);
+    return mu_sp_spawn_read(&l->view, copy, size, (char **)(void *)(copy + ((size + 7) & ~(size_t)7)), POINTERS);
 }
 
 __attribute__((noreturn)) static void fail(struct launch *l, enum step step, long err)

@@ -1,7 +1,7 @@
 /* agent/spawner/spawner.c -- the parent of all tasks of a node: one loop over one agent, the signal of ended children, time.
  *
  * muster-spawner DIR: works in DIR, listens on DIR/spawner.sock, ends when told to, or when it has had neither tasks nor an
- * agent for IDLE_US. Life of a task: launching (its child has not exec'ed) -> running -> closing (its main
+ * agent for IDLE_US. Life of a task: waiting (for its lane) -> launching (its child has not exec'ed) -> running -> closing (its main
  * process is gone, others may be left) -> ended (until the agent acknowledges it).
  */
 #include "slots.h"
@@ -24,6 +24,8 @@
 
 enum {
     ANNOUNCE_US = 2000,        /* a task that ends sooner is told of once */
+    NOTICE_US = 3000, NOTICES = 24, WAITING_LOW = 8, /* with more work waiting, ends are told of together */
+    TRIM_US = 1000 * 1000,
     AGAIN_US = 10 * 1000,      /* between looks at processes that should be dead */
     CLOSING_US = 10 * 1000000, /* then a task ends although a process of it cannot be killed */
     IDLE_US = 300 * 1000000,
@@ -37,6 +39,13 @@ static struct {
     struct mu_list due, fresh;                         /* tasks by due: notice owed now; start not told yet */
     uint64_t now_us, next_id, dead_ms, idle_us, looked_us, quit_us; /* quit_us: when to KILL */
     uint32_t live;           /* tasks that are not ended */
+    uint32_t waiting;        /* of those, waiting for their lane */
+    uint32_t due_count;
+    uint64_t due_us, trim_us; /* since when a notice is owed; when to give memory back, 0 never */
+    struct lane {
+        struct mu_list queue;
+        uint32_t running, max;
+    } lanes[MU_SP_LANES_MAX];
     char boot[MU_SP_BOOT];
     int listener, agent, signals, null;
     bool reset_oom, stalled, quitting;
@@ -73,6 +82,11 @@ static void list_move(struct mu_list *to, struct mu_list *link)
     mu_list_add_tail(to, link);
 }
 
+static struct lane *lane_at(const struct task *task)
+{
+    return &sp.lanes[task->pub.lane];
+}
+
 static void task_ended(struct task *task, bool clean)
 {
     struct mu_sp_task *p = &task->pub;
@@ -88,7 +102,10 @@ static void task_ended(struct task *task, bool clean)
     table_pid_gone(&sp.table, task);
     list_move(&sp.ended, &task->link);
     list_move(&sp.due, &task->due);
-    sp.live--;
+    sp.due_us = sp.due_count++ == 0 ? sp.now_us : sp.due_us;
+    sp.trim_us = --sp.live == 0 ? sp.now_us + TRIM_US : 0;
+    if (task->has_lane)
+        lane_at(task)->running--;
 }
 
 /* Its main process is gone: what is left of its group goes too. */
@@ -218,6 +235,15 @@ static void close_tasks(void)
     }
 }
 
+/* It was told to stop before its turn came. */
+static void waiting_drop(struct task *task)
+{
+    sp.waiting--;
+    launch_over(task);
+    task->pub.how = MU_SP_FENCED;
+    task_closing(task);
+}
+
 /* Starts. */
 
 static void launches_sweep(void)
@@ -256,12 +282,15 @@ static int launch_streams(struct task *task, struct launch *l)
     return 0;
 }
 
-static void task_launch(struct task *task, struct launch *l)
+static void task_launch(struct task *task)
 {
+    struct launch *l = task->launch;
     int err = launch_streams(task, l);
-    long pid = err == 0 ? launch_start(l) : -err;
 
-    task->launch = l;
+    clock_read();
+    task->pub.start_us = sp.now_us;
+    task->pub.state = MU_SP_STARTING;
+    long pid = err == 0 ? launch_start(l) : -err;
     if (pid > 0) {
         table_pid(&sp.table, task, (uint32_t)pid);
         list_move(&sp.launching, &task->link);
@@ -274,6 +303,24 @@ static void task_launch(struct task *task, struct launch *l)
         slot_started(task->pub.slot);
 }
 
+static void lane_go(struct lane *lane)
+{
+    while (lane->running < lane->max && !mu_list_is_empty(&lane->queue)) {
+        struct task *task = MU_CONTAINER(lane->queue.next, struct task, link);
+
+        sp.waiting--;
+        lane->running++;
+        task->has_lane = true;
+        task_launch(task);
+    }
+}
+
+static void lanes_go(void)
+{
+    for (int i = 1; i < MU_SP_LANES_MAX && sp.waiting > 0; i++)
+        lane_go(&sp.lanes[i]);
+}
+
 /* Requests. A false one breaks the connection. */
 
 static bool on_spawn(const void *frame, size_t size)
@@ -282,25 +329,31 @@ static bool on_spawn(const void *frame, size_t size)
     const struct mu_sp_spawn *s = &l->view.head;
     struct task *task;
 
-    if (!launch_load(l, frame, size) || s->id == 0 || table_find(&sp.table, s->id) != NULL ||
-        (task = table_take(&sp.table, s->id)) == NULL) {
+    if (!launch_load(l, frame, size) || s->id == 0 || table_find(&sp.table, s->id) != NULL || s->lane >= MU_SP_LANES_MAX ||
+        sp.waiting == MU_SP_WAITING_MAX || (task = table_take(&sp.table, s->id)) == NULL) {
         launch_drop(l);
         return false;
     }
     if (s->id >= sp.next_id)
         sp.next_id = s->id + 1;
     sp.live++;
-    clock_read();
+    sp.trim_us = 0;
+    task->launch = l;
     task->pub = (struct mu_sp_task){ .id = s->id, .job = s->job, .ordinal = s->ordinal, .attempt = s->attempt,
         .timeout_ms = s->timeout_ms, .grace_ms = s->grace_ms, .need = { s->need[0], s->need[1], s->need[2] },
-        .start_us = sp.now_us, .slot = MU_SP_SLOT_NONE, .tag = s->tag };
+        .start_us = sp.now_us, .slot = MU_SP_SLOT_NONE, .tag = s->tag, .lane = s->lane };
     if (sp.dead_ms <= sp.now_us / 1000 || sp.quitting) { /* too late: its agent does not know the time yet */
         task->pub.how = MU_SP_FENCED;
-        launch_drop(l);
+        launch_over(task);
         task_closing(task);
-        return true;
+    } else if (s->lane == 0) {
+        task_launch(task);
+    } else {
+        sp.waiting++;
+        list_move(&lane_at(task)->queue, &task->link);
+        lane_at(task)->max = s->lane_max;
+        lane_go(lane_at(task));
     }
-    task_launch(task, l);
     return true;
 }
 
@@ -333,6 +386,10 @@ static bool on_kill(const void *frame)
         return true;
     if (task->pub.stop_why == 0)
         task->pub.stop_why = k.why;
+    if (task->pub.state == MU_SP_WAITING) {
+        waiting_drop(task);
+        return true;
+    }
     look();
     task_signal(task, (int)k.signal);
     return true;
@@ -369,10 +426,30 @@ static bool on_slot(const void *frame)
     return true;
 }
 
+static bool on_lane(const void *frame)
+{
+    struct mu_sp_lane l;
+
+    memcpy(&l, frame, sizeof l);
+    if (l.lane == 0 || l.lane >= MU_SP_LANES_MAX)
+        return false;
+    sp.lanes[l.lane].max = l.max;
+    lane_go(&sp.lanes[l.lane]);
+    return true;
+}
+
+static void waiting_drop_all(void)
+{
+    for (int i = 1; i < MU_SP_LANES_MAX && sp.waiting > 0; i++)
+        MU_LIST_EACH_SAFE(it, &sp.lanes[i].queue)
+            waiting_drop(MU_CONTAINER(it, struct task, link));
+}
+
 static void fence(void)
 {
     struct mu_list *const live[2] = { &sp.launching, &sp.running };
 
+    waiting_drop_all();
     for (int i = 0; i < 2; i++)
         MU_LIST_EACH(it, live[i]) {
             struct task *task = MU_CONTAINER(it, struct task, link);
@@ -388,6 +465,7 @@ static void quit(uint64_t grace_ms)
     if (sp.quitting)
         return;
     sp.quitting = true;
+    waiting_drop_all();
     sp.quit_us = sp.now_us + (grace_ms < UINT32_MAX ? grace_ms : UINT32_MAX) * 1000;
     for (int i = 0; i < 2; i++)
         MU_LIST_EACH(it, live[i])
@@ -432,6 +510,7 @@ static bool on_frame(const char *frame, size_t size)
     case MU_SP_KILL: return on_kill(frame);
     case MU_SP_FORGET: return on_forget(frame);
     case MU_SP_SLOT: return on_slot(frame);
+    case MU_SP_LANE: return on_lane(frame);
     case MU_SP_LEASE: return memcpy(&lease, frame, sizeof lease), sp.dead_ms = lease.dead_ms, true;
     case MU_SP_QUIT: return memcpy(&q, frame, sizeof q), quit(q.grace_ms), true;
     default: return false;
@@ -447,6 +526,7 @@ static void agent_close(void)
     sp.agent = -1;
     sp.hello = sp.stalled = false;
     sp.in_size = sp.in_at = sp.out_size = sp.out_at = 0;
+    sp.due_count = 0;
     sp.idle_us = sp.now_us;
     MU_LIST_EACH_SAFE(it, &sp.due) /* the next agent is told of all by the list */
         mu_list_remove(it);
@@ -470,17 +550,26 @@ static void agent_accept(void)
     sp.agent = fd;
 }
 
+static bool is_spawn(const void *frame)
+{
+    struct mu_sp_head h;
+
+    memcpy(&h, frame, sizeof h);
+    return h.type == MU_SP_SPAWN;
+}
+
 static void requests_take(void)
 {
     size_t n;
 
     sp.stalled = false;
     while ((n = mu_sp_frame(sp.in + sp.in_at, sp.in_size - sp.in_at, true)) != 0) {
-        if (n != SIZE_MAX && !launch_has_free())
+        if (n != SIZE_MAX && is_spawn(sp.in + sp.in_at) && !launch_has_free()) {
             launches_sweep();
-        if (n != SIZE_MAX && !launch_has_free()) { /* all areas are in use: go on when one is free */
-            sp.stalled = true;
-            return;
+            if (!launch_has_free()) { /* all areas are in use: go on when one is free */
+                sp.stalled = true;
+                return;
+            }
         }
         if (n == SIZE_MAX || !on_frame(sp.in + sp.in_at, n)) {
             agent_close();
@@ -521,6 +610,12 @@ static bool out_task(struct task *task, enum mu_sp_type type)
     return true;
 }
 
+/* While there is work enough here, each end need not wake the agent. */
+static bool notices_wait(void)
+{
+    return sp.waiting > WAITING_LOW && sp.due_count < NOTICES && sp.now_us - sp.due_us < NOTICE_US;
+}
+
 /* First the list, then what has happened since. false: no room now. */
 static bool out_fill(void)
 {
@@ -535,6 +630,8 @@ static bool out_fill(void)
         out_put(&done, sizeof done);
         sp.listed = UINT32_MAX;
     }
+    if (sp.due_count > 0 && notices_wait())
+        return true;
     MU_LIST_EACH_SAFE(it, &sp.fresh) {
         struct task *task = MU_CONTAINER(it, struct task, due);
         if (sp.now_us - task->pub.start_us < ANNOUNCE_US)
@@ -545,6 +642,7 @@ static bool out_fill(void)
     MU_LIST_EACH_SAFE(it, &sp.due)
         if (!out_task(MU_CONTAINER(it, struct task, due), MU_SP_EXITED))
             return false;
+    sp.due_count = 0;
     return true;
 }
 
@@ -577,7 +675,7 @@ static void agent_write(void)
 
 static bool nothing_runs(void)
 {
-    return mu_list_is_empty(&sp.launching) && mu_list_is_empty(&sp.running) && mu_list_is_empty(&sp.closing);
+    return sp.live == 0;
 }
 
 static uint64_t wake_us(void)
@@ -591,13 +689,17 @@ static uint64_t wake_us(void)
         uint64_t due = MU_CONTAINER(sp.launching.next, struct task, link)->pub.start_us + ANNOUNCE_US;
         SOONER(due > sp.now_us ? due : sp.now_us + ANNOUNCE_US);
     }
-    if (sp.hello && !mu_list_is_empty(&sp.fresh))
+    if (sp.hello && sp.due_count > 0)
+        SOONER(sp.due_us + NOTICE_US);
+    else if (sp.hello && !mu_list_is_empty(&sp.fresh))
         SOONER(MU_CONTAINER(sp.fresh.next, struct task, due)->pub.start_us + ANNOUNCE_US);
     SOONER(look_us());
     if (sp.dead_ms != UINT64_MAX && !nothing_runs())
         SOONER(sp.dead_ms <= sp.now_us / 1000 ? sp.now_us + AGAIN_US : sp.dead_ms * 1000);
     if (sp.quitting)
         SOONER(sp.quit_us > sp.now_us ? sp.quit_us : sp.now_us + AGAIN_US);
+    if (sp.trim_us > 0)
+        SOONER(sp.trim_us);
     if (sp.agent < 0 && sp.table.count == 0)
         SOONER(sp.idle_us + IDLE_US);
 #undef SOONER
@@ -653,6 +755,11 @@ static bool turn(void)
         agent_accept();
     launches_sweep();
     close_tasks();
+    lanes_go();
+    if (sp.trim_us > 0 && sp.now_us >= sp.trim_us) {
+        launches_trim();
+        sp.trim_us = 0;
+    }
     if (sp.dead_ms <= sp.now_us / 1000 || (sp.quitting && sp.quit_us <= sp.now_us))
         fence();
     agent_write();
@@ -747,6 +854,8 @@ int main(int argc, char **argv)
     mu_list_init(&sp.ended);
     mu_list_init(&sp.due);
     mu_list_init(&sp.fresh);
+    for (int i = 0; i < MU_SP_LANES_MAX; i++)
+        mu_list_init(&sp.lanes[i].queue);
     table_init(&sp.table);
     slots_init();
     launches_init();

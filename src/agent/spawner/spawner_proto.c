@@ -12,6 +12,7 @@ static const struct {
     [MU_SP_KILL] = { sizeof(struct mu_sp_kill), true, true },
     [MU_SP_FORGET] = { sizeof(struct mu_sp_forget), true, true },
     [MU_SP_SLOT] = { sizeof(struct mu_sp_slot), true, true },
+    [MU_SP_LANE] = { sizeof(struct mu_sp_lane), true, true },
     [MU_SP_LEASE] = { sizeof(struct mu_sp_lease), true, true },
     [MU_SP_QUIT] = { sizeof(struct mu_sp_quit), true, true },
     [MU_SP_WELCOME] = { sizeof(struct mu_sp_welcome), true, false },

@@ -13,6 +13,7 @@
  *
  * Life: the agent connects and says HELLO; the spawner answers WELCOME, one TASK for each it has, LISTED, and from then on
  * STARTED and EXITED as they come. A new connection takes the place of the old. An EXITED task stays until FORGET.
+ * A lane holds tasks of which only so many may run; the others wait here, in order, and start when one of the lane ends.
  * A slot is the pair of files (slots/N.out, slots/N.err) a task writes to. A task that wrote nothing gives its slot
  * back at its end (slot MU_SP_SLOT_NONE); else the agent takes the bytes and gives it back with SLOT.
  */
@@ -30,6 +31,8 @@ enum {
     MU_SP_STRINGS_MAX = 1 << 16, /* of one SPAWN */
     MU_SP_GROUPS_MAX = 64,       /* supplementary groups of a user */
     MU_SP_CGROUPS_MAX = 8,
+    MU_SP_LANES_MAX = 64,
+    MU_SP_WAITING_MAX = 40,      /* tasks that wait for their lane */
     MU_SP_BOOT = 24,
 };
 #define MU_SP_SLOT_NONE UINT32_MAX
@@ -39,7 +42,7 @@ enum {
 #define MU_SP_MARK "MUSTER_SPAWN_ID" /* =BOOT-ID: in the environment of every process of an attempt */
 
 enum mu_sp_type {
-    MU_SP_HELLO = 1, MU_SP_SPAWN, MU_SP_KILL, MU_SP_FORGET, MU_SP_SLOT, MU_SP_LEASE, MU_SP_QUIT, /* from the agent */
+    MU_SP_HELLO = 1, MU_SP_SPAWN, MU_SP_KILL, MU_SP_FORGET, MU_SP_SLOT, MU_SP_LANE, MU_SP_LEASE, MU_SP_QUIT, /* from the agent */
     MU_SP_WELCOME, MU_SP_TASK, MU_SP_LISTED, MU_SP_STARTED, MU_SP_EXITED,                        /* from the spawner */
     MU_SP_TYPES,
 };
@@ -50,6 +53,7 @@ struct mu_sp_kill { struct mu_sp_head head; uint64_t id; uint32_t signal, why; }
 struct mu_sp_forget { struct mu_sp_head head; uint64_t id; };
 /* drop: bit 0 the .out, bit 1 the .err file was renamed away: make a new one. Others are empty again. */
 struct mu_sp_slot { struct mu_sp_head head; uint64_t id; uint32_t slot, drop; };
+struct mu_sp_lane { struct mu_sp_head head; uint32_t lane, max; };
 struct mu_sp_lease { struct mu_sp_head head; uint64_t dead_ms; }; /* boottime; UINT64_MAX: none */
 /* Stop all: TERM, KILL after grace, then exit. */
 struct mu_sp_quit { struct mu_sp_head head; uint64_t grace_ms; };
@@ -73,6 +77,8 @@ struct mu_sp_spawn {
     uint32_t flags, uid, gid;
     uint32_t groups, cgroups, argc, envc;   /* how many follow */
     uint32_t tag;                           /* the agent's own */
+    uint32_t lane, lane_max;                /* start when fewer than lane_max of the lane run; lane 0: at once */
+    uint32_t reserved;
 };
 
 struct mu_sp_welcome {
@@ -83,7 +89,7 @@ struct mu_sp_welcome {
     char boot[MU_SP_BOOT]; /* NUL-terminated */
 };
 
-enum mu_sp_state { MU_SP_STARTING, MU_SP_RUNNING, MU_SP_DYING, MU_SP_ENDED };
+enum mu_sp_state { MU_SP_WAITING, MU_SP_STARTING, MU_SP_RUNNING, MU_SP_DYING, MU_SP_ENDED };
 enum mu_sp_how { MU_SP_EXIT, MU_SP_SIGNAL, MU_SP_NOSTART, MU_SP_FENCED };
 /* All there is to know of a task: TASK, STARTED, EXITED. */
 struct mu_sp_task {
@@ -96,7 +102,7 @@ struct mu_sp_task {
     uint32_t state, stop_why;              /* enum mu_sp_state; why of the first KILL, 0 none */
     uint32_t how, code;                    /* ENDED: enum mu_sp_how; exit status, signal, errno */
     uint64_t run_us, user_us, sys_us, rss_bytes, out_bytes, err_bytes;
-    uint32_t tag, reserved;
+    uint32_t tag, lane;
 };
 
 /* A checked view of a SPAWN frame: strings[] gets cwd, stdin, stdout, stderr, script, then cgroups, argv, env, each list ended

@@ -15,12 +15,13 @@
 
 struct task {
     struct mu_sp_task pub;
-    struct launch *launch;     /* until its child has exec'ed */
+    struct launch *launch;     /* while it waits, and until its child has exec'ed */
     struct task *next_id, *next_pid;
-    struct mu_list link;       /* launching, running, closing or ended */
+    struct mu_list link;       /* its lane's queue, launching, running, closing or ended */
     struct mu_list due;        /* a notice is owed */
     uint64_t closing_us;       /* since when its main process is gone */
     bool group_gone;           /* no process is left in its group */
+    bool has_lane;             /* it counts as running in its lane */
     bool held;                 /* strays of it were seen in the last look */
     bool fenced;               /* killed because the lease ran out */
     uint16_t streams;          /* bit 0 stdout, bit 1 stderr: of the slot */

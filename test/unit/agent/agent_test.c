@@ -56,7 +56,9 @@ static void on_spawn(void *arg, const struct mu_agent_spawn *s)
     struct rig *r = arg;
 
     r->last_id = s->id;
-    if (!r->quiet)
+    if (s->lane > 0)
+        mu_buf_printf(&r->log, " spawn %u.%u lane %u max %u;", (unsigned)s->job, s->ordinal, s->lane, s->lane_max);
+    else if (!r->quiet)
         mu_buf_printf(&r->log, " spawn %u.%u/%u index %u of %u-%u;", (unsigned)s->job, s->ordinal, s->attempt,
                       (unsigned)s->index, (unsigned)s->first, (unsigned)s->last);
 }
@@ -65,6 +67,12 @@ static void on_kill(void *arg, uint64_t id, int signal, enum mu_end why)
     struct rig *r = arg;
 
     mu_buf_printf(&r->log, " kill %u with %d for %s;", (unsigned)id, signal, mu_end_text(why));
+}
+static void on_lane(void *arg, uint32_t lane, uint32_t max)
+{
+    struct rig *r = arg;
+
+    mu_buf_printf(&r->log, " lane %u max %u;", lane, max);
 }
 static void on_forget(void *arg, uint64_t id)
 {
@@ -101,7 +109,7 @@ static void on_drop(void *arg, const char *why, bool final)
 
 static void rig_init(struct rig *r, struct mu_agent_options opt)
 {
-    struct mu_agent_out out = { .arg = r, .send = on_send, .spawn = on_spawn, .kill = on_kill, .forget = on_forget,
+    struct mu_agent_out out = { .arg = r, .send = on_send, .spawn = on_spawn, .lane = on_lane, .kill = on_kill, .forget = on_forget,
                                 .identity = on_identity, .lease = on_lease, .output = on_output, .drop = on_drop };
 
     *r = (struct rig){ .epoch = 5 };
@@ -540,6 +548,39 @@ static void work_waits_for_room(void **state)
                "[5] spawn 1.0/1 index 10 of 10-16; report#4 end 3.0/1 how 0 code 0;");
 }
 
+static void spec_of(struct rig *r, uint64_t job, uint64_t cpu_milli)
+{
+    struct mu_group_spec g = { .tasks = 9, .cpu_milli = cpu_milli };
+    struct mu_buf b = { 0 };
+
+    mu_pb_put(&b, &mu_group_spec_pb, &g);
+    tell(r, (struct mu_msg){ .type = MU_MSG_SPEC, .spec = { .job = job, .spec = mu_buf_str(&b), .tasks = 9 } });
+    mu_buf_fini(&b);
+}
+
+/* Two tasks ahead of room: the spawner starts them as others of their lane end; room goes to them first. */
+static void the_spawner_is_given_work_ahead(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    ready(&r, (struct mu_agent_options){ .cpu_milli = 2000, .ahead_max = 2 }, 0, 0);
+    spec_of(&r, 2, 1000), spec_of(&r, 3, 500);
+    at(&r, 1), start(&r, 3, 0, 1), start(&r, 2, 0, 1), start(&r, 2, 1, 1), start(&r, 2, 2, 1), start(&r, 2, 3, 1), start(&r, 3, 1, 1);
+    at(&r, 2), ended(&r, 2, MU_END_EXIT, 0); /* 2.1 took its place; there is a hand free */
+    at(&r, 3), stop(&r, 2, 1, 1, MU_END_CANCEL), ended(&r, 3, MU_END_NODE_LOST, 0);
+    at(&r, 4), ended(&r, 1, MU_END_EXIT, 0);
+    at(&r, 5), ended(&r, 6, MU_END_EXIT, 0); /* the room of both makes the lane wider */
+    at(&r, 6), ended(&r, 5, MU_END_EXIT, 0);
+    assert_int_equal(mu_agent_running(r.agent), 1);
+    expect(&r, "[1] spawn 3.0 lane 1 max 1; spawn 2.0 lane 2 max 1; spawn 2.1 lane 2 max 1; spawn 2.2 lane 2 max 1;\n"
+               "[2] spawn 2.3 lane 2 max 1; spawn 3.1 lane 1 max 2; report#1 end 2.0/1 how 0 code 0;\n"
+               "[3] kill 3 with 15 for cancel; kill 3 with 9 for cancel; report#2 end 2.1/1 how 3 code 0;\n"
+               "[4] report#3 end 3.0/1 how 0 code 0;\n"
+               "[5] lane 2 max 2; report#4 end 3.1/1 how 0 code 0;\n"
+               "[6] report#5 end 2.3/1 how 0 code 0;");
+}
+
 /* Fill it past its limit: the rest is answered, all is reported in bounded frames and forgotten in the end. */
 static void limits_answer(void **state)
 {
@@ -598,6 +639,7 @@ int main(void)
         cmocka_unit_test(a_lost_spawner_is_a_new_boot),
         cmocka_unit_test(no_more_run_at_once_than_allowed),
         cmocka_unit_test(work_waits_for_room),
+        cmocka_unit_test(the_spawner_is_given_work_ahead),
         cmocka_unit_test(limits_answer),
         cmocka_unit_test(specs_come_and_go),
     };
