@@ -34,7 +34,7 @@ struct mu_agent {
     uint8_t cluster[16];
     uint64_t epoch, report_seq;
     uint64_t lease_ms, lease_from_ms, hello_ms, ping_ms; /* lease_ms 0: none yet */
-    bool leaving;
+    bool leaving, say_leaving; /* say: the next turn pings, whether one is due or not */
     bool fenced;
 };
 
@@ -233,6 +233,7 @@ static void send_ping(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_p
     ping.sent_us = now_ms * 1000;
     ping.running = a->running;
     ping.leaving = a->leaving;
+    a->say_leaving = false;
     a->ping_ms = now_ms;
     send_frame(a, MU_MSG_PING, &ping);
 }
@@ -318,10 +319,10 @@ void mu_agent_leave(struct mu_agent *a, uint64_t now_ms, uint64_t grace_ms)
     struct mu_list *const lists[] = { &a->queued, &a->live, &a->fresh };
 
     a->leaving = true;
-    a->ping_ms = 0; /* the next turn says so */
+    a->say_leaving = true;
     for (size_t i = 0; i < MU_COUNT(lists); i++)
         MU_LIST_EACH_SAFE(it, lists[i])
-            attempt_stop(a, MU_CONTAINER(it, struct attempt, link), now_ms, MU_END_PREEMPT, now_ms + grace_ms);
+            attempt_stop(a, MU_CONTAINER(it, struct mu_agent_attempt, link), now_ms, MU_END_PREEMPT, now_ms + grace_ms);
 }
 
 static void enforce_limits(struct mu_agent *a, uint64_t now_ms)
@@ -659,7 +660,7 @@ void mu_agent_turn(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_ping
         return;
     }
     send_reports(a, now_ms);
-    if (now_ms >= ping_due_ms(a))
+    if (now_ms >= ping_due_ms(a) || a->say_leaving)
         send_ping(a, now_ms, load);
 }
 
