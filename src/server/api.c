@@ -271,13 +271,15 @@ static int path_match(struct mu_call *c, struct mu_str pattern, struct mu_str pa
         if (p.size == 0 || p.at[0] != '{') {
             if (!mu_str_eq(p, s))
                 return 0;
+        } else if (s.size == 0) {
+            return 0;
         } else if (mu_str_is(p, "{id}")) {
             if (!mu_str_u64(s, &c->job) || c->job == 0 || c->job > MU_JOB_ID_MAX)
                 return -1;
         } else if (mu_str_is(p, "{task}")) {
             if (!mu_str_u64(s, &c->task))
                 return -1;
-        } else if (s.size == 0 || !mu_http_decode(s, false, c->name, sizeof c->name)) {
+        } else if (!mu_http_decode(s, false, c->name, sizeof c->name)) {
             return -1;
         }
     }
@@ -300,6 +302,8 @@ static const struct mu_route *route_find(struct mu_call *c, const struct mu_http
             *why = fits < 0 ? MU_NOTFOUND : MU_OK;
             return fits < 0 ? NULL : &routes[i];
         }
+        if (fits < 0)
+            continue;
         *why = MU_UNSUPPORTED;
         n += (size_t)snprintf(allow + n, allow_cap - n, "%s%s", n ? ", " : "", names[routes[i].method]);
     }

@@ -23,6 +23,8 @@ static void put_task(struct mu_server *sv, struct mu_buf *b, const struct mu_tap
     mu_json_ktext(b, "type", "task");
     mu_json_ku64(b, "job", item->job);
     mu_json_ku64(b, "index", mu_view_index_of(mu_ctl_core(sv->ctl), item->job, item->ordinal));
+    if (item->count > 1)
+        mu_json_ku64(b, "count", item->count);
     mu_json_ku64(b, "attempt", item->attempt);
     mu_json_ktext(b, "state", mu_task_state_text((enum mu_task_state)item->state));
     mu_json_ktext(b, "node", node_name(sv, item->node));

@@ -170,10 +170,10 @@ static void next(struct logs *l)
         fetch_from(l, a->node);
     else if (l->want != 0 && l->want <= placed)
         ask_history(l);
+    else if (l->only && (!l->follow || gone || mu_task_is_final(state)))
+        give_upf(l, MU_NOTFOUND, "there is no such attempt");
     else if (gone || mu_task_is_final(state))
         finish(l);
-    else if (l->only && !l->follow)
-        give_upf(l, MU_NOTFOUND, "there is no such attempt yet");
     else if (!l->follow)
         finish(l);
     else

@@ -130,7 +130,7 @@ static enum mu_rc labels_read(struct mu_call *c, struct labels *l, struct mu_err
         mu_buf_fini(&b);
     }
     if (rc == MU_OK)
-        rc = mu_json_in_end(&in);
+        rc = in.rc;
     if (rc == MU_OK && l->all.count == 0)
         rc = mu_fail(err, MU_INVALID, "no label is given: {\"KEY\":\"VALUE\"}");
     mu_json_free(root);
@@ -238,7 +238,7 @@ static void choice_read(struct mu_call *c, struct mu_json_in *in, struct choice 
     if (mu_json_in_has(&obj, "params") && mu_json_in_obj(&obj, "params", &params)) {
         while (ch->count < MU_COUNT(ch->params) && mu_json_in_pair(&params, &key, &value))
             ch->params[ch->count++] = kept(c, key, "=", value);
-        mu_json_in_end(&params);
+        obj.rc = params.rc; /* its keys are free: there are no unknown ones */
     }
     mu_json_in_end(&obj);
 }

@@ -242,7 +242,6 @@ struct ending { /* of an attempt, from the tape or the history */
     enum mu_task_state state;
     enum mu_end how;
     uint64_t run_us, bytes[2];
-    bool ran;
 };
 
 static struct item *live_find(struct output *o, uint32_t ordinal, uint32_t attempt)
@@ -284,6 +283,8 @@ static void on_ending(struct output *o, const struct ending *e)
     struct item *it = o->live_count > 0 ? live_find(o, e->ordinal, e->attempt) : NULL;
     bool final = mu_task_is_final(e->state);
 
+    if (e->attempt == 0)
+        return; /* never ran: the job's line counts it */
     if (it != NULL) {
         mu_list_remove(&it->link);
         o->live_count--;
@@ -298,7 +299,7 @@ static void on_ending(struct output *o, const struct ending *e)
         /* shown while it ran; what is missing of it comes in its turn */
     } else if (!final) {
         return;
-    } else if (mu_list_is_empty(&o->queue) && (!o->output || !e->ran || e->bytes[0] + e->bytes[1] == 0)) {
+    } else if (mu_list_is_empty(&o->queue) && (!o->output || e->bytes[0] + e->bytes[1] == 0)) {
         struct item plain = { .attempt = e->attempt }; /* the common case of a batch: one line and nothing kept */
         plain.index = o->past ? mu_record_index(&o->record, e->ordinal)
                               : mu_view_index_of(mu_ctl_core(o->c->sv->ctl), o->c->job, e->ordinal);
@@ -308,7 +309,7 @@ static void on_ending(struct output *o, const struct ending *e)
     } else {
         it = item_new(o, e->ordinal, e->attempt, e->node);
         for (int s = 0; s < 2; s++)
-            it->want[s] = o->output && e->ran && e->bytes[s] > 0;
+            it->want[s] = o->output && e->bytes[s] > 0;
     }
     item_ended(it, e);
     mu_list_add_tail(&o->queue, &it->link);
@@ -377,8 +378,7 @@ static void on_rows(void *arg, const struct mu_history_answer *a)
         o->seq_rows = r->seq == o->seq ? o->seq_rows + 1 : 1;
         o->seq = r->seq;
         on_ending(o, &(struct ending){ .ordinal = r->ordinal, .attempt = r->attempt, .node = r->node, .code = r->code, .state = r->state,
-                                       .how = r->how, .run_us = r->run_us, .bytes = { r->out_bytes, r->err_bytes },
-                                       .ran = r->placed_ms != 0 });
+                                       .how = r->how, .run_us = r->run_us, .bytes = { r->out_bytes, r->err_bytes } });
     }
     if (!a->more) { /* go on where the tape does */
         o->seq = o->upto;
@@ -420,7 +420,7 @@ static void take_item(struct output *o, const struct mu_tape_item *item)
     o->seq = seq;
     on_ending(o, &(struct ending){ .ordinal = item->ordinal, .attempt = item->attempt, .node = item->node, .code = item->code,
                                    .state = (enum mu_task_state)item->state, .how = (enum mu_end)item->how, .run_us = item->run_us,
-                                   .bytes = { item->out_bytes, item->err_bytes }, .ran = item->node != MU_NODE_NONE });
+                                   .bytes = { item->out_bytes, item->err_bytes } });
 }
 
 /* False: overtaken, the history has to help. */

@@ -42,7 +42,7 @@ static void on_submitted(struct mu_ask *ask)
 }
 
 /* The header's key counts for a spec without one; two that differ are a mistake. */
-static bool key_apply(struct mu_call *c, struct mu_job_spec *spec)
+static bool key_apply(struct mu_call *c, struct mu_str json, struct mu_job_spec *spec)
 {
     struct mu_str key = mu_http_find(mu_req_head(c->req), "idempotency-key");
 
@@ -57,6 +57,7 @@ static bool key_apply(struct mu_call *c, struct mu_job_spec *spec)
         return false;
     }
     spec->key = key;
+    spec->digest = mu_jobspec_digest(json);
     return true;
 }
 
@@ -73,7 +74,7 @@ static void submit_text(struct mu_call *c, struct mu_str json)
         mu_call_fail(c, &err);
         return;
     }
-    if (!key_apply(c, &spec))
+    if (!key_apply(c, json, &spec))
         return;
     mu_ask_init(&c->ask, c->sv, on_submitted);
     mu_ask_submit(&c->ask, &spec);

@@ -190,7 +190,7 @@ static void core_page(struct mu_call *c, struct page *p)
         page_show(c, p);
     else
         mu_call_results(c, &(struct mu_history_find){ .job = c->job, .lo = p->ordinals[0], .hi = p->ordinals[p->count - 1],
-                                                      .seq_to = UINT64_MAX, .limit = MU_HISTORY_ROWS_MAX, .last_only = true }, on_ends);
+            .seq_to = UINT64_MAX, .ordinals = p->ordinals, .ordinals_count = p->count }, on_ends);
 }
 
 /* ---- a job only the history has ---- */
@@ -199,16 +199,19 @@ static void on_past_page(void *arg, const struct mu_history_answer *a);
 
 static void past_page(struct mu_call *c, struct page *p)
 {
-    uint32_t hi = p->from + PAST_WINDOW - 1;
+    uint32_t n = p->job.tasks - p->from < PAST_WINDOW ? p->job.tasks - p->from : PAST_WINDOW;
 
-    if (p->from >= p->job.tasks)
+    if (p->from >= p->job.tasks) {
         page_answer(c, p, false, 0);
-    else
-        mu_call_results(c, &(struct mu_history_find){ .job = c->job, .lo = p->from, .hi = hi, .seq_to = UINT64_MAX,
-                                                      .limit = MU_HISTORY_ROWS_MAX, .last_only = true }, on_past_page);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        p->ordinals[i] = p->from + i;
+    mu_call_results(c, &(struct mu_history_find){ .job = c->job, .lo = p->from, .hi = p->from + n - 1, .seq_to = UINT64_MAX,
+                                                  .ordinals = p->ordinals, .ordinals_count = n }, on_past_page);
 }
 
-/* A task without a result in a job that is over was cancelled before it ran. */
+/* A task without a result in a job that is over never ran: its group was cancelled. */
 static void on_past_page(void *arg, const struct mu_history_answer *a)
 {
     struct mu_call *c = arg;
@@ -271,6 +274,7 @@ static void page_begin(struct mu_call *c, struct page *p)
     if (p->in_core) {
         core_page(c, p);
     } else {
+        p->ordinals = mu_arena_alloc(&c->arena, PAST_WINDOW * sizeof *p->ordinals);
         page_open(p);
         past_page(c, p);
     }

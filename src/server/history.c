@@ -24,7 +24,8 @@ struct mu_history_query { /* one thing for the worker to do */
     struct mu_history_batch batch;
     struct mu_history_find find;
     struct mu_history_find_jobs find_jobs;
-    char *texts[3]; /* behind find_jobs */
+    char *texts[3];     /* behind find_jobs */
+    uint32_t *ordinals; /* behind find */
     struct mu_history_rows rows;
     enum mu_rc rc;
     mu_history_fn *fn;
@@ -167,6 +168,7 @@ static void op_free(struct mu_history_query *op)
     free(op->batch.jobs);
     for (size_t i = 0; i < MU_COUNT(op->texts); i++)
         free(op->texts[i]);
+    free(op->ordinals);
     mu_history_rows_fini(&op->rows);
     free(op);
 }
@@ -281,12 +283,12 @@ void mu_history_add(struct mu_history *h, const struct mu_result_row *row)
     struct mu_history_run *r = run_for(h, b, row->job);
     size_t before = r->body.size;
 
-    MU_ASSERT(row->seq > h->given);
+    MU_ASSERT(row->seq > h->given && row->count > 0 && (row->count == 1 || row->attempt == 0));
     mu_result_row_put(&r->body, &r->last, row);
     r->last = *row;
     r->count++;
     r->lo = row->ordinal < r->lo ? row->ordinal : r->lo;
-    r->hi = row->ordinal > r->hi ? row->ordinal : r->hi;
+    r->hi = row->ordinal + row->count - 1 > r->hi ? row->ordinal + row->count - 1 : r->hi;
     b->bytes += r->body.size - before;
 }
 
@@ -427,6 +429,12 @@ struct mu_history_query *mu_history_results(struct mu_history *h, const struct m
     op->find = *find;
     if (op->find.limit == 0 || op->find.limit > MU_HISTORY_ROWS_MAX)
         op->find.limit = MU_HISTORY_ROWS_MAX;
+    if (find->ordinals_count > 0) {
+        op->ordinals = malloc(find->ordinals_count * sizeof *op->ordinals);
+        MU_ASSERT(op->ordinals != NULL);
+        memcpy(op->ordinals, find->ordinals, find->ordinals_count * sizeof *op->ordinals);
+        op->find.ordinals = op->ordinals;
+    }
     op_push(h, op);
     return op;
 }

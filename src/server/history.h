@@ -31,10 +31,11 @@ struct mu_history_options {
     void (*wake)(void *arg);
 };
 
-/* One attempt that is over. */
+/* One attempt that is over, or a run of tasks that ended without one. */
 struct mu_result_row {
     uint64_t seq, job;
     uint32_t ordinal, attempt, node, code;
+    uint32_t count;           /* so many tasks from ordinal on; above 1 only for attempt 0: they never ran */
     enum mu_task_state state; /* the task's: final, or waiting to be tried again */
     enum mu_end how;
     uint64_t submitted_ms, placed_ms, started_ms, ended_ms;
@@ -85,11 +86,13 @@ struct mu_history_answer {
 typedef void mu_history_fn(void *arg, const struct mu_history_answer *answer);
 
 /* Results of one job with ordinal in [lo, hi] and entry in (seq_after, seq_to]. `skip` rows of that range are left
- * out first. NULL: too many queries. */
+ * out first. With ordinals (ascending): of each of these the last row, its ordinal set, and nothing else; no limit or skip.
+ * NULL: too many queries. */
 struct mu_history_find {
     uint64_t job, seq_after, seq_to;
     uint32_t lo, hi, skip, limit;
-    bool last_only; /* of each task the last row only */
+    const uint32_t *ordinals; /* copied */
+    uint32_t ordinals_count;
 };
 struct mu_history_query *mu_history_results(struct mu_history *h, const struct mu_history_find *find, mu_history_fn *fn, void *arg);
 /* Ended jobs with id < before (or that id alone, when only). Empty strings match all; name is a glob. */

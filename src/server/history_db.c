@@ -308,16 +308,30 @@ static void rows_add(struct mu_history_rows *out, const struct mu_result_row *ro
     out->rows[out->rows_count++] = *row;
 }
 
-/* Put row in the place of an earlier one of its task; false: there is none. */
-static bool rows_replace(struct mu_history_rows *out, const struct mu_result_row *row)
+/* Row says something of the tasks that were asked for by name: put it in the place of what was said before. */
+static void rows_of_ordinals(struct mu_history_rows *out, const struct mu_history_find *find, const struct mu_result_row *row)
 {
-    uint64_t *at = mu_map_find(&out->place, row->ordinal);
+    uint32_t lo = 0, hi = find->ordinals_count;
 
-    if (at != NULL)
-        out->rows[*at] = *row;
-    else
-        mu_map_put(&out->place, row->ordinal, out->rows_count);
-    return at != NULL;
+    while (lo < hi) { /* the first ordinal not below the row's */
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (find->ordinals[mid] < row->ordinal)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < find->ordinals_count && find->ordinals[lo] - row->ordinal < row->count; lo++) {
+        uint64_t *at = mu_map_find(&out->place, find->ordinals[lo]);
+        if (at == NULL) {
+            mu_map_put(&out->place, find->ordinals[lo], out->rows_count);
+            rows_add(out, row);
+            out->rows[out->rows_count - 1].ordinal = find->ordinals[lo];
+        } else {
+            uint32_t i = (uint32_t)*at;
+            out->rows[i] = *row;
+            out->rows[i].ordinal = find->ordinals[lo];
+        }
+    }
 }
 
 /* True while more rows are wanted. */
@@ -330,12 +344,12 @@ static bool take_run(struct mu_str body, const struct mu_history_find *find, uin
         struct mu_result_row prev = row;
         if (!mu_result_row_get(&r, &prev, &row))
             break;
-        if (row.ordinal < find->lo || row.ordinal > find->hi || row.seq <= find->seq_after || row.seq > find->seq_to)
+        if (row.ordinal + (row.count - 1) < find->lo || row.ordinal > find->hi || row.seq <= find->seq_after || row.seq > find->seq_to)
             continue;
-        if (*skip > 0) {
+        if (find->ordinals_count > 0) {
+            rows_of_ordinals(out, find, &row);
+        } else if (*skip > 0) {
             (*skip)--;
-        } else if (find->last_only && rows_replace(out, &row)) {
-            continue;
         } else if (out->rows_count == find->limit) {
             out->more = true;
             return false;

@@ -40,7 +40,7 @@ struct mu_history_rows {
     struct mu_job_record *jobs;
     uint32_t rows_count, rows_cap, jobs_count, jobs_cap;
     bool more;
-    struct mu_map place;   /* last_only: ordinal -> place in rows */
+    struct mu_map place;   /* of certain ordinals: where each stands in rows */
     struct mu_arena arena; /* of the jobs */
 };
 

@@ -20,6 +20,8 @@ void mu_result_row_put(struct mu_buf *b, const struct mu_result_row *prev, const
     mu_put_varint(b, row->seq - prev->seq);
     mu_put_varint(b, zigzag(prev->ordinal, row->ordinal));
     mu_put_varint(b, row->attempt);
+    if (row->attempt == 0)
+        mu_put_varint(b, row->count);
     mu_put_varint(b, row->node);
     mu_put_varint(b, (uint64_t)row->state << 4 | (uint64_t)row->how);
     mu_put_varint(b, row->code);
@@ -51,6 +53,7 @@ bool mu_result_row_get(struct mu_reader *r, const struct mu_result_row *prev, st
     row.seq = prev->seq + mu_get_varint(r);
     row.ordinal = (uint32_t)unzigzag(prev->ordinal, mu_get_varint(r));
     row.attempt = get_u32(r);
+    row.count = row.attempt == 0 ? get_u32(r) : 1;
     row.node = get_u32(r);
     word = mu_get_varint(r);
     row.state = (enum mu_task_state)(word >> 4);
@@ -66,7 +69,7 @@ bool mu_result_row_get(struct mu_reader *r, const struct mu_result_row *prev, st
     row.rss_bytes = mu_get_varint(r);
     row.out_bytes = mu_get_varint(r);
     row.err_bytes = mu_get_varint(r);
-    if (r->bad || word >> 4 >= MU_TASK_STATES || (word & 15) >= MU_ENDS)
+    if (r->bad || row.count == 0 || row.count - 1 > UINT32_MAX - row.ordinal || word >> 4 >= MU_TASK_STATES || (word & 15) >= MU_ENDS)
         return false;
     *out = row;
     return true;

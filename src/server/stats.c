@@ -62,10 +62,10 @@ void mu_stats_append(struct mu_stats *s, uint64_t now_ms, uint64_t us)
     mu_hist_add(&slot_at(s, now_ms)->append, us);
 }
 
-void mu_stats_ended(struct mu_stats *s, uint64_t now_ms, enum mu_task_state state)
+void mu_stats_ended(struct mu_stats *s, uint64_t now_ms, enum mu_task_state state, uint32_t count)
 {
-    slot_at(s, now_ms)->ended++;
-    s->ended[state]++;
+    slot_at(s, now_ms)->ended += count;
+    s->ended[state] += count;
 }
 
 void mu_stats_window(struct mu_stats *s, uint64_t now_ms, uint64_t window_ms, struct mu_stats_slot *out, uint64_t *out_ms)

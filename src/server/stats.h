@@ -44,7 +44,7 @@ void mu_stats_init(struct mu_stats *s, uint64_t now_ms);
 void mu_stats_fini(struct mu_stats *s);
 void mu_stats_stage(struct mu_stats *s, uint64_t now_ms, enum mu_stage stage, uint64_t us);
 void mu_stats_append(struct mu_stats *s, uint64_t now_ms, uint64_t us);
-void mu_stats_ended(struct mu_stats *s, uint64_t now_ms, enum mu_task_state state);
+void mu_stats_ended(struct mu_stats *s, uint64_t now_ms, enum mu_task_state state, uint32_t count);
 /* What fell into the last window_ms, rounded up to whole slots; *out_ms is the time it really covers. */
 void mu_stats_window(struct mu_stats *s, uint64_t now_ms, uint64_t window_ms, struct mu_stats_slot *out, uint64_t *out_ms);
 /* Since the start. */

@@ -226,6 +226,7 @@ static void history_ended(struct mu_server *sv, uint64_t seq, uint64_t time_ms, 
 
     mu_history_add(sv->history, &(struct mu_result_row){
         .seq = seq, .job = fx->job, .ordinal = fx->ordinal, .attempt = fx->attempt, .node = fx->node, .code = e->code,
+        .count = fx->attempt == 0 ? fx->count : 1,
         .state = fx->state, .how = (enum mu_end)e->how, .submitted_ms = fx->submitted_ms, .placed_ms = fx->placed_ms,
         .started_ms = e->started_ms, .ended_ms = ended_ms < time_ms ? ended_ms : time_ms, .run_us = e->run_us,
         .user_us = e->user_us, .sys_us = e->sys_us, .rss_bytes = e->rss_bytes, .out_bytes = e->out_bytes,
@@ -252,7 +253,7 @@ static void stats_ended(struct mu_server *sv, uint64_t time_ms, const struct mu_
     uint64_t now_ms = mu_boot_ms();
 
     if (mu_task_is_final(fx->state))
-        mu_stats_ended(&sv->stats, now_ms, fx->state);
+        mu_stats_ended(&sv->stats, now_ms, fx->state, fx->count);
     if (fx->placed_ms == 0)
         return;
     mu_stats_stage(&sv->stats, now_ms, MU_STAGE_QUEUE, span_us(fx->submitted_ms, fx->placed_ms));

@@ -72,6 +72,7 @@ static void on_task(struct mu_tape *t, uint64_t seq, uint64_t time_ms, const str
 
     item->job = fx->job;
     item->ordinal = fx->ordinal;
+    item->count = fx->count;
     item->attempt = fx->attempt;
     item->node = fx->node;
     item->state = (uint8_t)fx->state;

@@ -21,7 +21,7 @@ enum mu_tape_kind { MU_TAPE_TASK, MU_TAPE_ENDED, MU_TAPE_JOB, MU_TAPE_NODE, MU_T
 struct mu_tape_item {
     uint64_t id, time_ms, job;
     uint64_t run_us, out_bytes, err_bytes; /* ENDED */
-    uint32_t ordinal, attempt, node, code;
+    uint32_t ordinal, count, attempt, node, code; /* count: tasks from ordinal on; above 1 only when they never ran */
     uint8_t kind;  /* enum mu_tape_kind */
     uint8_t state; /* of the task, the node; JOB: enum mu_job_word */
     uint8_t how;   /* ENDED: enum mu_end */

@@ -672,6 +672,15 @@ enum mu_rc mu_jobspec_json(struct mu_str json, struct mu_str user, struct mu_job
     return good ? MU_OK : MU_INVALID;
 }
 
+uint64_t mu_jobspec_digest(struct mu_str json)
+{
+    json_t *root = json_loadb(json.at, json.size, JSON_REJECT_DUPLICATES, NULL);
+    uint64_t digest = root != NULL ? digest_of(root) : 0;
+
+    json_decref(root);
+    return digest;
+}
+
 const char mu_jobspec_schema[] =
 #include "wire/jobspec_schema.inc"
     ;

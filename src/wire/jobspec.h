@@ -16,8 +16,11 @@
 
 enum { MU_JOBSPEC_BYTES_MAX = 16 * 1024 * 1024 };
 
-/* user fills spec->user; spec->digest is a hash of what was asked (the key left out). */
+/* user fills spec->user; spec->digest is a hash of what was asked (the key left out) if there is a key. */
 enum mu_rc mu_jobspec_json(struct mu_str json, struct mu_str user, struct mu_job_spec *out, struct mu_arena *arena, struct mu_err *err);
+
+/* That hash, for a key that comes from elsewhere; 0 when json cannot be read. */
+uint64_t mu_jobspec_digest(struct mu_str json);
 
 /* A YAML document as JSON text. Plain scalars keep their spelling, as strings, except true, false and null.
  * Anchors, aliases, tags, several documents and repeated keys are refused, with line and column in the text. */

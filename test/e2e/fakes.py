@@ -190,7 +190,7 @@ class FakeNode:
     def __init__(self, server, name="n1", cpus=2, mem=1 << 30, run=None, hold=False, labels=(), token=None, ping=True):
         self.server, self.name, self.cpus, self.mem, self.run, self.hold = server, name, cpus, mem, run, hold
         self.labels, self.token, self.ping = labels, token, ping
-        self.tasks, self.running, self.gets, self.stopped = {}, [], [], []
+        self.tasks, self.running, self.unacked, self.gets, self.stopped = {}, [], [], [], []
         self.lock = threading.RLock()
         self.reports = self.sent_pings = self.acked = 0
         self.cluster, self.boot, self.silent, self.closed = b"", f"boot-{time.time_ns()}", False, False
@@ -200,7 +200,7 @@ class FakeNode:
         self.connect()
         return self
 
-    def connect(self):
+    def connect(self, seconds=10):
         self.closed = False
         self.welcomed.clear()
         self.sock = socket.create_connection((self.server.host, int(self.server.port)))
@@ -216,12 +216,24 @@ class FakeNode:
         self.reports = 0
         hello = message(f1=self.cluster, f2=self.name, f3=self.boot, f4="test", f6=self.cpus * 1000, f7=self.mem,
                         f10=list(self.labels), f12="none",
-                        f13=[message(f1=t.job, f2=t.ordinal, f3=t.attempt, f4=4) for t in self.running])
+                        f13=[message(f1=t.job, f2=t.ordinal, f3=t.attempt, f4=4) for t in self.running + [t for _, t in self.unacked]])
         self.send(HELLO, hello)
         threading.Thread(target=self.read_all, args=(self.sock,), daemon=True).start()
-        assert self.welcomed.wait(10), "no WELCOME"
+        assert self.welcomed.wait(seconds), "no WELCOME"
         if self.ping:
             threading.Thread(target=self.ping_all, args=(self.sock,), daemon=True).start()
+
+    def reconnect(self, seconds=20):
+        """As an agent does after a broken or refused connection, until it is welcome; then it reports again."""
+        def attempt():
+            with contextlib.suppress(OSError, AssertionError):
+                self.close()
+                self.connect(1)
+                return True
+        poll(attempt, seconds, "a welcome")
+        again, self.unacked = [t for _, t in self.unacked], []
+        if again:
+            self.report([], again)
 
     def __exit__(self, *_):
         self.close()
@@ -262,7 +274,7 @@ class FakeNode:
             self.cluster, self.lease_ms = one(f, 1), one(f, 3)
             self.welcomed.set()
         elif type == ACK:
-            self.acked = one(f, 1)
+            self.unacked = [(n, t) for n, t in self.unacked if n > one(f, 1)]
         elif type == START:
             self.on_start([fields(t) for t in f.get(1, [])])
         elif type == STOP:
@@ -293,6 +305,7 @@ class FakeNode:
     def report(self, started, ended):
         with self.lock:
             self.reports += 1
+            self.unacked += [(self.reports, t) for t in ended]
             self.send(REPORT, message(
                 f1=self.reports, f2=[message(f1=t.job, f2=t.ordinal, f3=t.attempt) for t in started],
                 f3=[message(f1=t.job, f2=t.ordinal, f3=t.attempt, f4=t.how, f5=t.code, f7=1500, f8=700, f9=300, f10=1 << 20,

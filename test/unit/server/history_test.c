@@ -120,7 +120,7 @@ static struct seen jobs(struct world *w, struct mu_history_find_jobs find)
 
 static struct mu_result_row row_of(uint64_t seq, uint64_t job, uint32_t ordinal)
 {
-    return (struct mu_result_row){ .seq = seq, .job = job, .ordinal = ordinal, .attempt = 1, .node = ordinal % 3,
+    return (struct mu_result_row){ .seq = seq, .job = job, .ordinal = ordinal, .attempt = 1, .count = 1, .node = ordinal % 3,
         .state = MU_TASK_SUCCEEDED, .how = MU_END_EXIT, .submitted_ms = 1000, .placed_ms = 1000 + seq,
         .started_ms = 1001 + seq, .ended_ms = 1010 + seq, .run_us = 9000 + ordinal, .rss_bytes = 4096, .out_bytes = ordinal };
 }
@@ -137,12 +137,13 @@ static void add(struct world *w, uint64_t seq, uint64_t job, uint32_t first, uin
 static void a_row_survives_its_encoding(void **state)
 {
     static const struct mu_result_row rows[] = {
-        { 0 },
-        { .seq = 9, .ordinal = UINT32_MAX, .attempt = UINT32_MAX, .node = UINT32_MAX, .code = UINT32_MAX,
+        { .count = 1 },
+        { .seq = 9, .ordinal = UINT32_MAX, .count = 1, .attempt = UINT32_MAX, .node = UINT32_MAX, .code = UINT32_MAX,
           .state = MU_TASK_LOST, .how = MU_END_PREEMPT, .submitted_ms = UINT64_MAX, .placed_ms = 0, .started_ms = UINT64_MAX,
           .ended_ms = 1, .run_us = UINT64_MAX, .user_us = UINT64_MAX, .sys_us = 5, .rss_bytes = UINT64_MAX,
           .out_bytes = 1, .err_bytes = 2 },
-        { .seq = 9, .ordinal = 0, .submitted_ms = 3, .placed_ms = 2, .started_ms = 0, .ended_ms = UINT64_MAX },
+        { .seq = 9, .ordinal = 3, .count = 1000000, .state = MU_TASK_CANCELLED, .how = MU_END_CANCEL },
+        { .seq = 9, .ordinal = 0, .count = 1, .submitted_ms = 3, .placed_ms = 2, .started_ms = 0, .ended_ms = UINT64_MAX },
     };
     struct mu_result_row prev = { 0 }, got;
     struct mu_buf b = { 0 };
@@ -158,7 +159,7 @@ static void a_row_survives_its_encoding(void **state)
     }
     assert_true(mu_reader_done(&r) && !r.bad);
     for (size_t cut = 0; cut < b.size; cut++) { /* no prefix of a row is a row */
-        struct mu_reader part = mu_reader_of(b.at, cut < 16 ? cut : 15);
+        struct mu_reader part = mu_reader_of(b.at, cut < 17 ? cut : 16);
         assert_false(mu_result_row_get(&part, &(struct mu_result_row){ 0 }, &got));
     }
     mu_buf_fini(&b);
@@ -192,6 +193,36 @@ static void rows_are_found_by_job_range_and_entry(void **state)
     struct mu_result_row want = row_of(3, 42, 1234);
     struct seen s = results(w, (struct mu_history_find){ .job = 42, .lo = 1234, .hi = 1234, .seq_to = 9, .limit = 1 });
     assert_memory_equal(&s.first, &want, sizeof want);
+}
+
+static void certain_tasks_get_their_last_row(void **state)
+{
+    static const uint32_t ordinals[] = { 2, 5, 6, 100, 900 };
+    struct world *w = *state;
+    struct mu_result_row again = row_of(4, 42, 5), never = { .seq = 3, .job = 42, .ordinal = 50, .count = 100,
+        .node = MU_NODE_NONE, .state = MU_TASK_CANCELLED, .how = MU_END_DEADLINE };
+    struct mu_history_find find = { .job = 42, .hi = UINT32_MAX, .seq_to = 9, .ordinals = ordinals, .ordinals_count = 5 };
+
+    add(w, 1, 42, 0, 10);
+    mu_history_add(w->h, &never);
+    again.attempt = 2;
+    again.code = 77;
+    mu_history_entry_end(w->h, 3, 2000);
+    mu_history_add(w->h, &again);
+    mu_history_entry_end(w->h, 4, 2000);
+    struct seen s = results(w, find);
+    assert_int_equal(s.rows, 4); /* nothing is known of 900 */
+    assert_int_equal(s.first.ordinal, 2);
+    assert_int_equal(s.last.ordinal, 100);
+    assert_int_equal(s.last.how, MU_END_DEADLINE);
+    find.ordinals++;
+    s = results(w, find);
+    assert_int_equal(s.first.ordinal, 5);
+    assert_int_equal(s.first.code, 77);
+    s = results(w, (struct mu_history_find){ .job = 42, .lo = 149, .hi = 160, .seq_to = 9 });
+    assert_int_equal(s.rows, 1); /* the run reaches into the range */
+    s = results(w, (struct mu_history_find){ .job = 42, .lo = 150, .hi = 160, .seq_to = 9 });
+    assert_int_equal(s.rows, 0);
 }
 
 static void put_job(struct world *w, uint64_t seq, uint64_t id, const char *name, const char *status, uint64_t ended_ms)
@@ -316,6 +347,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_survives_its_encoding),
         cmocka_unit_test_setup_teardown(rows_are_found_by_job_range_and_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(certain_tasks_get_their_last_row, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_are_listed_newest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(retention_drops_the_oldest_with_their_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(sync_covers_entries_without_rows, setup, teardown),
