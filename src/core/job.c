@@ -291,12 +291,16 @@ static void group_fill(struct mu_core *core, struct mu_job *job, const struct mu
 }
 
 /* Encoded one after the other into scratch behind what is there; ends[i] is where the i-th ends. */
-static uint32_t *encode_groups(struct mu_core *core, const struct mu_group_spec *groups, uint32_t count)
+static uint32_t *encode_groups(struct mu_core *core, const struct mu_group_spec *groups, uint32_t count,
+                               const struct mu_str *encoded)
 {
     uint32_t *ends = mu_arena_alloc(&core->arena, count * sizeof ends[0]);
 
     for (uint32_t i = 0; i < count; i++) {
-        encode_group(&core->scratch, &groups[i]);
+        if (encoded)
+            mu_buf_add(&core->scratch, encoded[i].at, encoded[i].size);
+        else
+            encode_group(&core->scratch, &groups[i]);
         ends[i] = (uint32_t)core->scratch.size;
     }
     return ends;
@@ -313,7 +317,8 @@ static void groups_fill(struct mu_core *core, struct mu_job *job, const struct m
     }
 }
 
-struct mu_job *mu_job_new(struct mu_core *core, uint64_t id, const struct mu_job_spec *spec, struct mu_user *user)
+struct mu_job *mu_job_new(struct mu_core *core, uint64_t id, const struct mu_job_spec *spec, struct mu_user *user,
+                          const struct mu_str *encoded)
 {
     struct mu_buf *b = &core->scratch;
     struct mu_job *job;
@@ -321,7 +326,7 @@ struct mu_job *mu_job_new(struct mu_core *core, uint64_t id, const struct mu_job
 
     mu_buf_clear(b);
     mu_buf_add(b, spec->name.at, spec->name.size);
-    ends = encode_groups(core, spec->groups, spec->groups_count);
+    ends = encode_groups(core, spec->groups, spec->groups_count, encoded);
     job = mu_core_alloc(sizeof *job + b->size);
     *job = (struct mu_job){ .id = id, .submitted_ms = core->now_ms, .user = user, .groups = &job->one,
                             .bytes = job->tail, .bytes_size = (uint32_t)b->size, .priority = (int32_t)spec->priority,
@@ -349,7 +354,7 @@ void mu_job_add_groups(struct mu_core *core, struct mu_job *job, const struct mu
     uint32_t at = job->bytes_size, *ends;
 
     mu_buf_clear(&core->scratch);
-    ends = encode_groups(core, groups, count);
+    ends = encode_groups(core, groups, count, NULL);
     bytes_append(job, &core->scratch);
     groups_fill(core, job, groups, count, ends, at, at);
 }

@@ -243,11 +243,11 @@ static void get_lines(struct load *l, struct group_in *g, struct mu_group_spec *
     spec->lines = g->lines.at[0]; /* the others follow when the group is made */
 }
 
-static void get_group(struct load *l, struct group_in *g, struct mu_group_spec *spec)
+static void get_group(struct load *l, struct group_in *g, struct mu_group_spec *spec, struct mu_str *encoded)
 {
-    struct mu_str bytes = mu_snap_get_text(&l->in);
-
-    if (l->in.bad || !mu_pb_get(&mu_group_spec_pb, spec, bytes, &l->core->arena) || spec->lines.size || spec->each_node.count) {
+    *encoded = mu_snap_get_text(&l->in);
+    if (l->in.bad || !mu_pb_get(&mu_group_spec_pb, spec, *encoded, &l->core->arena) || spec->tasks || spec->lines.size ||
+        spec->each_node.count) {
         l->in.bad = true;
         return;
     }
@@ -302,6 +302,7 @@ static void restore_group(struct load *l, struct mu_job *job, uint32_t group, co
 struct job_in {
     uint64_t id, flags, open_flags, started_ms, submitted_ms, ended_ms;
     struct mu_job_spec spec;
+    struct mu_str *encoded; /* of each group */
     struct mu_user *user;
 };
 enum { HELD = 1, CANCELLED = 2, OVER = 4, MORE = 8, CLOSED = 1, COMPLETE = 2, TIMED = 4 };
@@ -355,12 +356,12 @@ static bool job_is_ok(struct load *l, const struct job_in *in)
     return mu_kinds_fit(l->core, spec->groups, spec->groups_count);
 }
 
-static struct mu_job *make_job(struct load *l, struct job_in *in, const struct group_in *groups)
+static void make_job(struct load *l, const struct job_in *in, const struct group_in *groups)
 {
     struct mu_core *core = l->core;
     struct mu_job *job;
 
-    job = mu_job_new(core, in->id, &in->spec, in->user);
+    job = mu_job_new(core, in->id, &in->spec, in->user, in->encoded);
     job->held = in->flags & HELD;
     job->cancelled = in->flags & CANCELLED;
     job->over = in->flags & OVER;
@@ -378,7 +379,6 @@ static struct mu_job *make_job(struct load *l, struct job_in *in, const struct g
     }
     for (uint32_t g = 0; g < in->spec.groups_count; g++)
         restore_group(l, job, g, &groups[g]);
-    return job;
 }
 
 static uint64_t get_job(struct load *l, uint64_t before)
@@ -394,8 +394,9 @@ static uint64_t get_job(struct load *l, uint64_t before)
     }
     groups = room(l, in.spec.groups_count, sizeof groups[0]);
     in.spec.groups = room(l, in.spec.groups_count, sizeof in.spec.groups[0]);
+    in.encoded = room(l, in.spec.groups_count, sizeof in.encoded[0]);
     for (uint32_t g = 0; g < in.spec.groups_count && !l->in.bad; g++)
-        get_group(l, &groups[g], &in.spec.groups[g]);
+        get_group(l, &groups[g], &in.spec.groups[g], &in.encoded[g]);
     if (l->in.bad || !job_is_ok(l, &in)) {
         l->in.bad = true;
         return 0;

@@ -1,8 +1,9 @@
 /* core/state.h -- the inside of core: its structs, and what its files ask of each other. Not for other rooms.
  *
- * What       struct mu_core and all it owns. The files: core.c dispatches events; admit.c refuses specs; submit.c takes
- *            jobs in; verbs.c cancels, holds, retries, lets time pass; task.c lives through attempts; dep.c settles what
- *            waits for what; node.c, ledger.c, shape.c, user.c, job.c keep their noun; view.c reads.
+ * What       struct mu_core and all it owns. The files: core.c dispatches events; spec.c, graph.c and admit.c refuse;
+ *            submit.c takes jobs in; verbs.c cancels, holds, retries, lets time pass; task.c lives through attempts;
+ *            dep.c settles what waits for what; node.c, ledger.c, shape.c, user.c, job.c keep their noun; view.c reads;
+ *            save.c, load.c and check.c go over all of it.
  * Ownership  as said at each member.   Time  core->now_ms only.   Threads  none.
  * Failure    as in core.h.   Limits  as in core.h.
  */
@@ -200,29 +201,37 @@ uint32_t mu_core_kind_make(struct mu_core *core, struct mu_str name);
 /* Set a policy; false: no such kind. */
 bool mu_core_policy_set(struct mu_core *core, struct mu_str kind, struct mu_str name, const struct mu_strs *params);
 
-/* admit.c */
-/* Everything about a spec, or groups that follow base others, that does not depend on the state. */
+/* spec.c: what does not depend on the state */
+/* "tasks[2].array", or "array" for a job of one group; returns at. */
+const char *mu_spec_field(char at[MU_ERR_FIELD], uint32_t groups, uint32_t i, const char *key);
+bool mu_name_is_ok(struct mu_str name);
+bool mu_label_is_ok(struct mu_str label);
+bool mu_resource_name_is_ok(struct mu_str name);
 enum mu_rc mu_spec_check(const struct mu_job_spec *spec, struct mu_err *err);
+/* The same for a spec from a snapshot, where lines are only the first of a group's. */
+enum mu_rc mu_spec_check_stored(const struct mu_job_spec *spec);
+/* Groups that follow base others with so many tasks. */
 enum mu_rc mu_groups_check(const struct mu_group_spec *groups, uint32_t count, uint32_t base, uint64_t tasks_before,
                            struct mu_err *err);
+
+/* graph.c */
 /* Do the groups, the next ones of job (NULL: its first), wait in a circle, or for one that is not there? */
 enum mu_rc mu_graph_admit(const struct mu_job *job, const struct mu_group_spec *groups, uint32_t count,
                           struct mu_arena *arena, struct mu_err *err);
+
+/* admit.c: what does */
 /* Their needs and the jobs they come after; job: the one they are added to, NULL a new one. */
 enum mu_rc mu_groups_admit(const struct mu_core *core, const struct mu_job *job, const struct mu_group_spec *groups,
                            uint32_t count, struct mu_err *err);
 /* Tasks and bytes more for this user (NULL: a new one). */
 enum mu_rc mu_room_admit(const struct mu_core *core, const struct mu_user *user, uint64_t tasks, uint64_t bytes,
                          struct mu_err *err);
-/* The same as mu_spec_check for a spec from a snapshot, where lines are only the first of a group's. */
-enum mu_rc mu_spec_check_stored(const struct mu_job_spec *spec);
 /* Is there a place for every resource that the groups name? */
 bool mu_kinds_fit(const struct mu_core *core, const struct mu_group_spec *groups, uint32_t count);
+/* About what they will take, and how many tasks they have. */
 uint64_t mu_groups_bytes(const struct mu_group_spec *groups, uint32_t count, uint64_t *out_tasks);
+/* The job that this key made before, whatever it asked for; 0 none. */
 uint64_t mu_spec_existing(const struct mu_core *core, const struct mu_job_spec *spec);
-bool mu_name_is_ok(struct mu_str name);
-bool mu_label_is_ok(struct mu_str label);
-bool mu_resource_name_is_ok(struct mu_str name);
 
 /* job.c */
 struct mu_job *mu_job_find(const struct mu_core *core, uint64_t id);
@@ -230,8 +239,9 @@ uint64_t mu_job_by_key(const struct mu_core *core, uint32_t user, struct mu_str 
 struct mu_job_more *mu_job_more(struct mu_job *job);
 struct mu_group_more *mu_group_more(struct mu_group *group);
 /* A job with its groups, known to core from now on. Tasks of groups that come after something are BLOCKED, the others
- * READY; nothing is linked. */
-struct mu_job *mu_job_new(struct mu_core *core, uint64_t id, const struct mu_job_spec *spec, struct mu_user *user);
+ * READY; nothing is linked. encoded: the groups' specs as they were stored before; NULL: encode them. */
+struct mu_job *mu_job_new(struct mu_core *core, uint64_t id, const struct mu_job_spec *spec, struct mu_user *user,
+                          const struct mu_str *encoded);
 /* More groups of an open job, alike; more lines at the end of its last group. */
 void mu_job_add_groups(struct mu_core *core, struct mu_job *job, const struct mu_group_spec *groups, uint32_t count);
 void mu_job_add_lines(struct mu_core *core, struct mu_job *job, struct mu_str lines);

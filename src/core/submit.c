@@ -31,7 +31,7 @@ void mu_on_submit(struct mu_core *core, const struct mu_ev_submit *ev)
                                             .existing = existing != 0 });
     if (rc != MU_OK || existing)
         return;
-    job = mu_job_new(core, core->next_job++, &spec, mu_user_make(core, spec.user));
+    job = mu_job_new(core, core->next_job++, &spec, mu_user_make(core, spec.user), NULL);
     mu_core_emit(core, (struct mu_fx){ .kind = MU_FX_JOB, .job = job->id });
     mu_dep_link_jobs(core, job, 0, job->groups_count);
     if (spec.open != MU_OPEN_WHOLE)
