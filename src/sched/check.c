@@ -23,7 +23,7 @@ static void check_mirror(const struct mu_sched *s)
     for (uint32_t n = 0; n < m->count; n++) {
         const struct mu_node *facts = mu_view_node(s->core, n);
 
-        MU_ASSERT(m->nodes[n].usable == (facts->state == MU_NODE_UP && !facts->drain));
+        MU_ASSERT(m->nodes[n].usable == (facts->state == MU_NODE_UP && !facts->drain && !m->nodes[n].silent));
         for (uint32_t k = 0; k < m->kinds; k++) {
             int64_t at = pending[(size_t)n * m->kinds + k];
 

@@ -118,7 +118,7 @@ void mu_mirror_node(struct mu_mirror *m, const struct mu_core *core, uint32_t no
     MU_ASSERT(node < m->count);
     const struct mu_node *facts = mu_view_node(core, node);
     struct mu_mnode *n = &m->nodes[node];
-    bool usable = facts->state == MU_NODE_UP && !facts->drain;
+    bool usable = facts->state == MU_NODE_UP && !facts->drain && !n->silent;
 
     for (uint32_t k = 0; k < m->kinds; k++) {
         m->total.amount[k] -= n->usable ? mu_mirror_total(m, node, k) : 0;

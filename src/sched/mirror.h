@@ -28,7 +28,8 @@ struct mu_mnode {
     uint32_t log_at;   /* low bits of the position of its latest change */
     uint32_t fixed_at; /* of its latest change of labels, state or totals */
     uint16_t kept;     /* 0, or number of the class that it is kept free for */
-    bool usable : 1;   /* up: takes new work; only then counted in the mirror's total */
+    bool usable : 1;   /* up and not silent: takes new work; only then counted in the mirror's total */
+    bool silent : 1;   /* nobody could tell it of new work now */
     bool has_gpu : 1;
     bool gained : 1;   /* in the list of nodes that gained room */
 };

@@ -223,6 +223,16 @@ void mu_sched_on_node(struct mu_sched *s, uint32_t node)
     }
 }
 
+void mu_sched_node_silent(struct mu_sched *s, uint32_t node, bool silent)
+{
+    if (node >= s->mirror.count)
+        mu_sched_on_node(s, node);
+    if (s->mirror.nodes[node].silent == silent)
+        return;
+    s->mirror.nodes[node].silent = silent;
+    mu_sched_on_node(s, node);
+}
+
 void mu_sched_on_group(struct mu_sched *s, uint64_t job, uint32_t group)
 {
     mu_wait_sync(s, job, group);

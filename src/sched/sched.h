@@ -35,6 +35,9 @@ const char *mu_sched_policy_name(const char *kind, uint32_t i, const char **out_
 /* Committed effects. */
 void mu_sched_on_node(struct mu_sched *s, uint32_t node);
 void mu_sched_on_quota(struct mu_sched *s); /* some user's quota or weight changed (MU_EV_QUOTA applied) */
+/* No fact, but known here: nobody could tell this node of new work now (its connection is gone, its lease not over).
+ * It is left out until it is heard again; a reset does not change that. */
+void mu_sched_node_silent(struct mu_sched *s, uint32_t node, bool silent);
 void mu_sched_on_group(struct mu_sched *s, uint64_t job, uint32_t group);
 void mu_sched_on_placed(struct mu_sched *s, uint64_t job, uint32_t ordinal); /* a decision became a fact */
 void mu_sched_on_unplaced(struct mu_sched *s, uint64_t job, uint32_t ordinal, uint32_t node, uint32_t shape);

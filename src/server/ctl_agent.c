@@ -96,8 +96,10 @@ static void agent_unname(struct mu_ctl *ctl, struct mu_ctl_agent *a)
 /* It serves nothing any more; what it is still owed by commits is void. */
 static void agent_gone(struct mu_ctl *ctl, struct mu_ctl_agent *a)
 {
-    if (a->state == MU_CTL_AGENT_UP)
+    if (a->state == MU_CTL_AGENT_UP) {
         ctl->nodes[a->node].agent = NULL;
+        mu_sched_node_silent(ctl->sched, a->node, true);
+    }
     agent_unname(ctl, a);
     a->state = MU_CTL_AGENT_GONE;
     mu_buf_clear(&a->starts);
@@ -159,10 +161,23 @@ struct mu_ctl_agent *mu_ctl_agent_open(struct mu_ctl *ctl, struct mu_ctl_now now
     return a;
 }
 
+/* A node that said goodbye and has nothing left need not run out its lease. */
+static void goodbye(struct mu_ctl *ctl, const struct mu_ctl_agent *a)
+{
+    const struct mu_node *n = a->state == MU_CTL_AGENT_UP ? mu_view_node(ctl->core, a->node) : NULL;
+    struct mu_ev_node_lost lost = { .node = a->node, .why = MU_STR_LIT("left") };
+
+    if (n == NULL || !a->ping.leaving || n->live > 0 || ctl->nodes[a->node].losing || n->state == MU_NODE_DOWN || n->state == MU_NODE_AWAY)
+        return;
+    ctl->nodes[a->node].losing = true;
+    mu_ctl_propose(ctl, MU_EV_NODE_LOST, &lost);
+}
+
 void mu_ctl_agent_close(struct mu_ctl *ctl, struct mu_ctl_now now, struct mu_ctl_agent *a)
 {
     (void)now;
     MU_ASSERT(a->peer != NULL);
+    goodbye(ctl, a);
     agent_gone(ctl, a);
     a->peer = NULL;
     mu_list_remove(&a->dirty_link);
@@ -320,6 +335,7 @@ void mu_ctl_agent_joined(struct mu_ctl *ctl, struct mu_ctl_now now, struct mu_ct
     a->node = fx->node;
     node->agent = a;
     node->heard_ms = now.boot_ms;
+    mu_sched_node_silent(ctl->sched, fx->node, false);
     agent_say(ctl, a, MU_MSG_WELCOME, &welcome);
     while ((t = mu_view_node_attempt(ctl->core, a->node, &cursor)) != NULL)
         attempt_reconcile(ctl, a, t);
@@ -439,7 +455,7 @@ void mu_ctl_agents_node(struct mu_ctl *ctl, uint32_t node)
     if (n->state != MU_NODE_DOWN && n->state != MU_NODE_AWAY)
         return;
     mine->losing = false;
-    if (mine->agent && !mine->agent->ping.leaving)
+    if (mine->agent)
         agent_refuse(ctl, mine->agent, "lost", "the node was silent for longer than its lease", false);
 }
 
@@ -524,25 +540,12 @@ void mu_ctl_agent_ack(struct mu_ctl *ctl, struct mu_ctl_agent *a, uint64_t repor
 
 /* ---- messages ---- */
 
-/* It says goodbye: nothing more is placed there, until it joins again. */
-static void let_go(struct mu_ctl *ctl, struct mu_ctl_agent *a)
-{
-    const struct mu_node *n = mu_view_node(ctl->core, a->node);
-    struct mu_ctl_node *mine = node_at(ctl, a->node);
-    struct mu_ev_node_lost lost = { .node = a->node, .why = MU_STR_LIT("leaving") };
-
-    if (n->state == MU_NODE_DOWN || n->state == MU_NODE_AWAY || mine->losing || !ctl->leads)
-        return;
-    mine->losing = true;
-    mu_ctl_propose(ctl, MU_EV_NODE_LOST, &lost);
-}
-
 static void on_ping(struct mu_ctl *ctl, struct mu_ctl_agent *a, const struct mu_msg_ping *p)
 {
     a->ping = *p;
     a->pinged = true;
-    if (p->leaving)
-        let_go(ctl, a);
+    if (p->leaving) /* no NODE_LOST: what runs there has not ended yet */
+        mu_sched_node_silent(ctl->sched, a->node, true);
     agent_say(ctl, a, MU_MSG_PONG, &(struct mu_msg_pong){ .sent_us = p->sent_us });
 }
 
@@ -588,6 +591,8 @@ void mu_ctl_agents_fresh(struct mu_ctl *ctl, struct mu_ctl_now now)
     for (uint32_t i = 0; i < ctl->nodes_count; i++) {
         ctl->nodes[i].heard_ms = now.boot_ms;
         ctl->nodes[i].losing = false;
+        if (i < count)
+            mu_sched_node_silent(ctl->sched, i, ctl->nodes[i].agent == NULL);
     }
     ctl->scan_ms = now.boot_ms;
 }

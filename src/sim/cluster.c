@@ -129,6 +129,21 @@ static void fault_node_reboot(struct mu_cluster *c)
     undo_after(c, outage_ms(c), (struct undo){ .node = n, .fn = undo_agent });
 }
 
+static void undo_left(struct undo *u)
+{
+    mu_node_reboot(u->node);
+    undo_after(u->cluster, outage_ms(u->cluster), (struct undo){ .node = u->node, .fn = undo_agent });
+}
+
+static void fault_node_leave(struct mu_cluster *c)
+{
+    struct mu_node_sim *n = some_node(c);
+    uint64_t grace_ms = mu_world_between(&c->world, 10, 3000);
+
+    mu_node_leave(n, grace_ms);
+    undo_after(c, grace_ms + mu_world_between(&c->world, 1, 1000), (struct undo){ .node = n, .fn = undo_left });
+}
+
 static void fault_reset(struct mu_cluster *c)
 {
     struct mu_conn *conn = mu_net_conn_of(&c->net, some_node(c)->index);

@@ -64,7 +64,7 @@ struct mu_node_sim {
     struct mu_agent *agent; /* NULL: dead, or it has not heard from the spawner yet */
     uint64_t agent_life;
     struct mu_conn *conn;
-    bool connecting, turning, drop, final;
+    bool connecting, turning, drop, leaving;
     struct mu_timer *wake, *revive;
     struct mu_arena arena;
 
@@ -148,6 +148,7 @@ void mu_node_agent_crash(struct mu_node_sim *n);
 void mu_node_agent_pause(struct mu_node_sim *n, bool paused);
 void mu_node_spawner_die(struct mu_node_sim *n);
 void mu_node_reboot(struct mu_node_sim *n);
+void mu_node_leave(struct mu_node_sim *n, uint64_t grace_ms);
 void mu_node_connected(void *cluster, uint32_t node, struct mu_conn *conn, void *user);
 void mu_node_data(struct mu_node_sim *n, struct mu_conn *conn);
 void mu_node_closed(struct mu_node_sim *n, struct mu_conn *conn);

@@ -433,7 +433,6 @@ static void out_drop(void *arg, const char *why, bool final)
 
     mu_world_note(world_of(n), "agent drops the connection", n->index, mu_hash(why, strlen(why), 0), final, 0);
     n->drop = true;
-    n->final = final;
     if (final)
         mu_world_fail(world_of(n), "node %u was told to give up: %s", n->index, why);
 }
@@ -553,6 +552,7 @@ static void agent_hears_list(struct mu_node_sim *n, struct letter *l)
     n->agent = mu_agent_new(&opt, &mine);
     for (uint32_t i = 0; i < l->count; i++)
         mu_agent_adopt(n->agent, now_ms(n), &l->tasks[i]);
+    mu_agent_listed(n->agent, now_ms(n));
     n->drop = false;
     connect_later(n);
 }
@@ -572,7 +572,7 @@ void mu_node_agent_start(struct mu_node_sim *n)
         return;
     mu_proc_start(&n->agent_proc, world_of(n));
     n->agent_life++;
-    n->turning = n->connecting = false;
+    n->turning = n->connecting = n->leaving = false;
     note(n, "agent starts", n->agent_life, 0, 0);
     if (!n->spawner_alive)
         spawner_start(n);
@@ -645,6 +645,17 @@ void mu_node_reboot(struct mu_node_sim *n)
     if (n->spawner_alive)
         spawner_end(n);
     n->clock.booted_us = world_of(n)->now_us;
+}
+
+/* It is being stopped in order; whoever asked ends it later. */
+void mu_node_leave(struct mu_node_sim *n, uint64_t grace_ms)
+{
+    if (n->agent == NULL || n->agent_proc.paused)
+        return;
+    note(n, "node leaves", grace_ms, 0, 0);
+    n->leaving = true;
+    mu_agent_leave(n->agent, now_ms(n), grace_ms);
+    turn_soon(n);
 }
 
 /* ---- connection ---- */

@@ -31,7 +31,7 @@ struct seen_task {
     bool live;        /* its attempt is placed and not over */
     uint32_t attempt; /* the last one placed */
     uint32_t node;
-    uint32_t starts, losses; /* since it was submitted or retried */
+    uint32_t starts, losses, preempted; /* since it was submitted or retried */
     uint64_t failed_ms;      /* when its last attempt failed; 0 */
 };
 struct seen_job {
@@ -262,7 +262,7 @@ static void task_placed(struct mu_oracle *o, struct seen_job *job, const struct 
     t->attempt = fx->attempt;
     t->node = fx->node;
     t->starts++;
-    if (t->starts > spec.retries + 1 + t->losses || t->losses > MU_INFRA_LOSSES_MAX)
+    if (t->starts > spec.retries + 1 + t->losses + t->preempted || t->losses > MU_INFRA_LOSSES_MAX)
         fail_at(o, fx->job, fx->ordinal, "was tried too often [S13]: starts, losses", t->starts, t->losses);
     if (t->failed_ms != 0 && time_ms < t->failed_ms + spec.backoff_ms)
         fail_at(o, fx->job, fx->ordinal, "was tried again too soon [S13]: failed, now", t->failed_ms, time_ms);
@@ -297,6 +297,7 @@ static void task_ended(struct mu_oracle *o, struct seen_job *job, const struct m
         fail_at(o, fx->job, fx->ordinal, "got the result of another attempt [S4]: attempt, current", fx->attempt, t->attempt);
     t->live = false;
     t->losses += fx->ended->how == MU_END_NODE_LOST;
+    t->preempted += fx->ended->how == MU_END_PREEMPT;
     o->lost += fx->ended->how == MU_END_NODE_LOST;
     t->failed_ms = counts && !mu_task_is_final(fx->state) ? time_ms : 0;
     end_is_true(o, fx);
@@ -510,6 +511,8 @@ void mu_oracle_killed(struct mu_oracle *o, const struct mu_task_proc *p, enum mu
 
     if (why == MU_END_TIMEOUT)
         ok = age_us * 101 / 100 + 5000 >= p->timeout_ms * 1000;
+    else if (why == MU_END_PREEMPT)
+        ok = n->leaving;
     else if (why == MU_END_NODE_LOST) /* the spawner fences at 0.9 of the lease, the agent stops at 0.8 */
         ok = mu_clock_boot_ms(&n->clock) + 2 >= n->dead_ms - o->cluster->lease_ms / 10;
     if (!ok)

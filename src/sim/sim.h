@@ -34,7 +34,7 @@ struct mu_sim_options {
 /* Mean pause between two faults of a kind in ms; 0: this seed does not know it. */
 #define MU_SIM_FAULT_MAP(X)                                                                            \
     X(server_crash) X(server_pause) X(snapshot) X(disk_slow) X(disk_flaky) X(disk_full) X(agent_crash) X(agent_pause) \
-    X(spawner_die) X(node_reboot) X(reset) X(cut) X(cut_one_way) X(clock_step)
+    X(spawner_die) X(node_reboot) X(node_leave) X(reset) X(cut) X(cut_one_way) X(clock_step)
 struct mu_sim_faults {
 #define X(name) uint32_t name;
     MU_SIM_FAULT_MAP(X)

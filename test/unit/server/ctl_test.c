@@ -498,7 +498,7 @@ static void a_full_journal_keeps_the_epoch(void **state)
     submit(r, "D", NULL, 1);
     turn(r);
     commit(r);
-    expect(r, "append 4: submit\nreply D: ok 1\nappend 5: placed\n");
+    expect(r, "append 4: submit\nreply D: ok 1\n"); /* the node has not come back yet */
     rig_free(r);
 }
 
@@ -844,6 +844,53 @@ static void both_sides_compare_when_a_node_comes_back(void **state)
     }
 }
 
+static void a_node_without_a_connection_is_given_nothing(void **state)
+{
+    struct rig *r = rig_with_node();
+    struct mu_msg h = hello_of("a", "boot1");
+
+    (void)state;
+    agent_joins(r, 1, "b", "boot1");
+    agent_closes(r, 0);
+    forget_log(r);
+    submit(r, "A", NULL, 4);
+    turn(r);
+    commit_all(r);
+    expect(r, "append 4: submit\nreply A: ok 1\nappend 5: placed placed\nto n1: spec start 1.0/1 1.1/1\n");
+    mu_ctl_on_lost(r->ctl, r->now);
+    leads(r, 6);
+    submit(r, "B", NULL, 1);
+    turn(r);
+    commit_all(r);
+    forget_log(r);
+    agent_opens(r, 2);
+    agent_says(r, 2, MU_MSG_HELLO, h);
+    commit_all(r);
+    expect(r, "append 8: node_join\nappend 9: placed placed\nto n2: welcome\nto n2: spec start 1.2/1 1.3/1\n");
+    rig_free(r);
+}
+
+static void a_node_that_leaves_is_given_nothing_and_loses_nothing(void **state)
+{
+    struct rig *r = rig_with_node();
+    struct mu_msg m = { 0 };
+
+    (void)state;
+    submit(r, "A", NULL, 3);
+    turn(r);
+    commit_all(r);
+    forget_log(r);
+    m.ping.leaving = true;
+    agent_says(r, 0, MU_MSG_PING, m);
+    agent_ended(r, 0, 1, 0, 1, 0);
+    agent_ended(r, 0, 1, 1, 1, 0);
+    commit_all(r);
+    expect(r, "to n0: pong\nappend 5: ended\nappend 6: ended\nto n0: ack 1\nto n0: ack 2\n");
+    agent_closes(r, 0);
+    expect(r, "append 7: node_lost\n");
+    rig_free(r);
+}
+
 static void a_stop_is_said_again_when_the_node_comes_back(void **state)
 {
     struct rig *r = rig_with_work();
@@ -1083,6 +1130,8 @@ int main(void)
         cmocka_unit_test(who_may_join),
         cmocka_unit_test(a_server_that_does_not_lead_refuses_agents),
         cmocka_unit_test(both_sides_compare_when_a_node_comes_back),
+        cmocka_unit_test(a_node_without_a_connection_is_given_nothing),
+        cmocka_unit_test(a_node_that_leaves_is_given_nothing_and_loses_nothing),
         cmocka_unit_test(a_stop_is_said_again_when_the_node_comes_back),
         cmocka_unit_test(a_node_is_lost_after_its_lease_and_not_before),
         cmocka_unit_test(whoever_speaks_keeps_its_lease),
