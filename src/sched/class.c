@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "sched/each.h"
 #include "sched/search.h"
+#include "sched/wait.h"
 
 #include <stdlib.h>
 
@@ -127,14 +128,16 @@ static uint32_t node_to_keep(const struct mu_sched *s, const struct mu_class *c)
 }
 
 /* At most one in eight nodes, so that starving tasks do not starve all others. */
+static bool may_keep(const struct mu_sched *s)
+{
+    return s->kept_count < MU_KEPT_MAX && s->kept_count * 8 < s->mirror.count;
+}
+
 static void keep(struct mu_sched *s, struct mu_class *c)
 {
+    uint32_t node = node_to_keep(s, c);
     uint16_t slot = 0;
-    uint32_t node;
 
-    if (c->kept != 0 || s->kept_count == MU_KEPT_MAX || s->kept_count * 8 > s->mirror.count)
-        return;
-    node = node_to_keep(s, c);
     if (node == MU_NODE_NONE)
         return;
     while (s->kept[slot].cls != NULL)
@@ -150,17 +153,41 @@ static bool starves(const struct mu_class *c)
     return c->shut && mu_heap_has(&c->link) && mu_rank_starves(mu_class_rank(c));
 }
 
+/* The first in rank of those that starve after one, and keep no node. */
+static struct mu_class *next_starving(const struct mu_sched *s, const struct mu_class *after)
+{
+    struct mu_class *first = NULL;
+
+    if (s->shut.count == 0 || !mu_rank_starves(mu_rank_of(mu_heap_min(&s->shut))))
+        return NULL;
+    for (uint32_t i = 0; i < s->shut.count; i++) {
+        struct mu_class *c = MU_CONTAINER(s->shut.links[i], struct mu_class, link);
+
+        if (starves(c) && c->kept == 0 && (!after || mu_rank_before(mu_class_rank(after), mu_class_rank(c))) &&
+            (!first || mu_rank_before(mu_class_rank(c), mu_class_rank(first))))
+            first = c;
+    }
+    return first;
+}
+
 void mu_class_keep_review(struct mu_sched *s)
 {
-    for (uint32_t i = 0; i < MU_KEPT_MAX && s->kept_count > 0; i++) {
-        struct mu_class *c = s->kept[i].cls;
+    enum { TRIED = 32 }; /* of those for which no node can be kept */
+    struct mu_class *c = NULL;
+    bool again = s->keep_again || s->kept_version != s->mirror.fixed_version;
 
-        if (c == NULL || (starves(c) && could_hold(s, c, s->kept[i].node)))
+    if (s->kept_count == 0 && !again)
+        return;
+    for (uint32_t i = 0; i < MU_KEPT_MAX && s->kept_count > 0; i++) {
+        if (s->kept[i].cls == NULL || (starves(s->kept[i].cls) && could_hold(s, s->kept[i].cls, s->kept[i].node)))
             continue;
-        unkeep(s, c);
-        if (starves(c))
-            keep(s, c);
+        unkeep(s, s->kept[i].cls);
+        again = true;
     }
+    for (uint32_t i = 0; again && i < TRIED && may_keep(s) && (c = next_starving(s, c)) != NULL; i++)
+        keep(s, c);
+    s->keep_again = false;
+    s->kept_version = s->mirror.fixed_version;
 }
 
 /* ---- open and shut ---- */
@@ -185,8 +212,7 @@ void mu_class_refile(struct mu_sched *s, struct mu_class *c)
         mu_heap_remove(heap_of(s, c), &c->link);
     }
     mu_heap_add(heap_of(s, c), &c->link, head->key, head->tie);
-    if (starves(c))
-        keep(s, c);
+    s->keep_again = s->keep_again || starves(c);
 }
 
 void mu_class_shut(struct mu_sched *s, struct mu_class *c)
@@ -227,7 +253,13 @@ static struct mu_class *barrier_below(struct mu_sched *s, uint32_t at, struct mu
 
 struct mu_class *mu_class_barrier(struct mu_sched *s, struct mu_rank rank)
 {
-    return s->order_param[MU_ORDER_STRICT] ? barrier_below(s, 0, rank) : NULL;
+    struct mu_class *c = s->order_param[MU_ORDER_STRICT] ? barrier_below(s, 0, rank) : NULL;
+
+    while (c != NULL && mu_tenant_is_full(s, mu_class_first_line(c)->tenant, c)) { /* it does not only wait for room */
+        mu_line_park(s, mu_class_first_line(c));
+        c = barrier_below(s, 0, rank);
+    }
+    return c;
 }
 
 /* ---- life ---- */
@@ -283,13 +315,19 @@ struct mu_class *mu_class_get(struct mu_sched *s, const struct mu_group_view *v)
     return c;
 }
 
+/* Each-node classes never were in the map; of two with one key only the later is. */
+static void unlist(struct mu_sched *s, const struct mu_class *c)
+{
+    if (mu_map_get_ptr(&s->classes, key_of(c)) == c)
+        mu_map_remove(&s->classes, key_of(c));
+}
+
 static void class_free(struct mu_sched *s, struct mu_class *c)
 {
     MU_ASSERT(c->lines.count == 0 && !mu_heap_has(&c->link));
     if (c->kept != 0)
         unkeep(s, c);
-    if (c->kind != MU_CLASS_EACH)
-        mu_map_remove(&s->classes, key_of(c));
+    unlist(s, c);
     mu_each_clear(s, c);
     mu_search_drop_tree(s, c);
     mu_heap_fini(&c->lines);
@@ -320,9 +358,9 @@ void mu_class_resolve(struct mu_sched *s, struct mu_class *c)
 {
     const struct mu_shape *shape = mu_view_shape(s->core, c->shape);
 
-    if (shape->node == c->node || shape->refs == 0)
+    if (shape->node == c->node)
         return;
-    mu_map_remove(&s->classes, key_of(c));
+    unlist(s, c);
     c->node = shape->node;
     c->generation = shape->generation;
     mu_map_put_ptr(&s->classes, key_of(c), c);

@@ -12,7 +12,7 @@
 struct mu_class *mu_class_get(struct mu_sched *s, const struct mu_group_view *v);
 void mu_class_unref(struct mu_sched *s, struct mu_class *c);
 void mu_class_free_all(struct mu_sched *s);
-/* A node joined: is it the one that the class names? */
+/* Has the node that the class names joined by now? The class has a group. */
 void mu_class_resolve(struct mu_sched *s, struct mu_class *c);
 
 /* Its first line changed: put it where its rank belongs. */
@@ -41,7 +41,8 @@ uint32_t mu_class_nearest(const struct mu_sched *s, const struct mu_class *c, bo
 
 /* The shut class before this rank for which a strict order makes everything wait, NULL if none. */
 struct mu_class *mu_class_barrier(struct mu_sched *s, struct mu_rank rank);
-/* Give back kept nodes that are not needed any more, or of no use. */
+/* Keep a node free for each shut class whose first task starves, as far as there are nodes to spare; give back
+ * those that are not needed any more, or of no use. */
 void mu_class_keep_review(struct mu_sched *s);
 
 #endif

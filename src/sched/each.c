@@ -54,6 +54,23 @@ void mu_each_again(struct mu_class *c, uint32_t ordinal)
         MU_ASSERT(c->again != NULL);
     }
     c->again[c->again_count++] = ordinal;
+    c->again_sorted = false;
+}
+
+static int by_ordinal_falling(const void *a, const void *b)
+{
+    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+
+    return (j > i) - (j < i);
+}
+
+/* Whatever the order in which nodes gained room, the lowest ordinal comes first. */
+static uint32_t again_pop(struct mu_class *c)
+{
+    if (!c->again_sorted)
+        qsort(c->again, c->again_count, sizeof *c->again, by_ordinal_falling);
+    c->again_sorted = true;
+    return c->again[--c->again_count];
 }
 
 void mu_each_wake(struct mu_sched *s, uint32_t node)
@@ -110,7 +127,7 @@ static bool is_ready(const struct mu_sched *s, const struct mu_wait *w, uint32_t
 bool mu_each_next(struct mu_sched *s, struct mu_class *c, struct mu_wait *w, uint32_t *out_ordinal, uint32_t *out_node)
 {
     while (c->again_count > 0) {
-        *out_ordinal = c->again[--c->again_count];
+        *out_ordinal = again_pop(c);
         if (is_ready(s, w, *out_ordinal) && look_at(s, c, w, *out_ordinal, out_node))
             return true;
     }

@@ -85,8 +85,7 @@ static void live(const struct mu_ask *q, struct mu_why *out)
 
 static void ended(const struct mu_ask *q, enum mu_task_state state, struct mu_why *out)
 {
-    uint64_t task = mu_task_key(q->job, q->ordinal);
-    const struct mu_past *p = q->s->past ? &q->s->past[task % MU_PAST_SLOTS] : NULL;
+    const struct mu_past *p = mu_past_find(q->s, q->job, q->ordinal);
 
     out->kind = MU_WHY_ENDED;
     SAY(text, "it has ended: %s", mu_task_state_text(state));
@@ -94,7 +93,7 @@ static void ended(const struct mu_ask *q, enum mu_task_state state, struct mu_wh
         SAY(text, " without having run");
         return;
     }
-    if (p != NULL && p->task == task)
+    if (p != NULL)
         SAY(text, ", on node %s (attempt %u)", mu_say_node(q, p->node), p->attempt);
     mu_say_past(q, out->text, sizeof out->text);
 }

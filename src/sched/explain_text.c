@@ -204,7 +204,7 @@ uint64_t mu_say_estimate(const struct mu_ask *q, uint64_t first_ms, uint32_t ahe
 static void say_score(const struct mu_place_policy *p, uint32_t score, char *text, size_t size)
 {
     int64_t value = (int64_t)(score & (MU_SCORE_TIER - 1)) - p->zero;
-    uint64_t milli = (uint64_t)(value < 0 ? -value : value) * 1000 / p->unit;
+    uint64_t milli = ((uint64_t)(value < 0 ? -value : value) * 1000 + p->unit / 2) / p->unit;
     char number[MU_TEXT_UNITS];
 
     mu_say(text, size, "%s%s", value < 0 ? "-" : "", mu_milli_text(number, milli));
@@ -212,11 +212,10 @@ static void say_score(const struct mu_place_policy *p, uint32_t score, char *tex
 
 void mu_say_past(const struct mu_ask *q, char *text, size_t size)
 {
-    uint64_t task = mu_task_key(q->job, q->ordinal);
-    const struct mu_past *p = q->s->past ? &q->s->past[task % MU_PAST_SLOTS] : NULL;
+    const struct mu_past *p = mu_past_find(q->s, q->job, q->ordinal);
 
-    if (p == NULL || p->task != task) {
-        mu_say(text, size, "; how that node was chosen is not remembered any more");
+    if (p == NULL) {
+        mu_say(text, size, "; how its node was chosen is not remembered any more");
         return;
     }
     const struct mu_place_policy *policy = mu_place_at(p->place);

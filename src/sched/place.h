@@ -17,7 +17,7 @@ enum {
     MU_SCORE_BITS = 28,
     MU_SCORE_MAX = (1 << MU_SCORE_BITS) - 1,
     MU_SCORE_TIER = 1 << (MU_SCORE_BITS - 1), /* a policy may put some nodes above all others with it */
-    MU_WISHES_MAX = 15, /* preferred labels counted, above the score's bits */
+    MU_WISHES_MAX = 7, /* preferred labels counted, above the score's bits; a tree takes 31 in all */
 };
 
 /* What a task asks: cpu always, and each other kind with an amount above 0. */
@@ -47,7 +47,7 @@ struct mu_place_policy {
     bool tight;    /* fills nodes up: a search that cannot see all nodes starts at the first */
     uint32_t zero; /* the score that people read as 0 */
     uint32_t unit; /* and what they read as 1 */
-    /* The node has room when asked. */
+    /* Without room on the node any number will do: the caller makes it 0. */
     uint32_t (*score)(const struct mu_place_view *v, uint32_t node);
 };
 
@@ -62,10 +62,11 @@ enum { MU_PLACES_MAX = 16 };
 
 static inline bool mu_place_fits(const struct mu_mirror *m, uint32_t node, const struct mu_need *need)
 {
-    for (uint32_t i = 0; i < need->kinds; i++)
-        if (*mu_mirror_free(m, node, need->kind[i]) < (int64_t)need->res.amount[need->kind[i]])
-            return false;
-    return true;
+    bool fits = true;
+
+    for (uint32_t i = 0; i < need->kinds; i++) /* without a way out: one branch the less to guess */
+        fits &= *mu_mirror_free(m, node, need->kind[i]) >= (int64_t)need->res.amount[need->kind[i]];
+    return fits;
 }
 /* What would be left of the i-th kind asked once the task is there, as a share of the node's total. */
 static inline uint32_t mu_place_rest(const struct mu_place_view *v, uint32_t node, uint32_t i)
@@ -75,7 +76,8 @@ static inline uint32_t mu_place_rest(const struct mu_place_view *v, uint32_t nod
 
     if (kind < MU_MIRROR_KINDS)
         return mu_share_by(rest, v->mirror->nodes[node].inverse[kind]);
-    return (uint32_t)((unsigned __int128)rest * (MU_SHARE_ONE - 1) / mu_mirror_total(v->mirror, node, kind));
+    uint64_t total = mu_mirror_total(v->mirror, node, kind);
+    return total < rest || total == 0 ? 0 : (uint32_t)((unsigned __int128)rest * (MU_SHARE_ONE - 1) / total);
 }
 /* The sum of these. */
 static inline uint32_t mu_place_rest_sum(const struct mu_place_view *v, uint32_t node)

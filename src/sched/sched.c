@@ -123,12 +123,12 @@ static void remember(struct mu_sched *s, const struct mu_decision *d, const stru
     uint32_t place;
 
     if (s->past == NULL) {
-        s->past = calloc(MU_PAST_SLOTS, sizeof *s->past);
+        s->past = calloc(1 << MU_PAST_BITS, sizeof *s->past);
         MU_ASSERT(s->past != NULL);
     }
     (void)mu_search_policy(s, c, &place);
     s->decisions[place]++;
-    s->past[task % MU_PAST_SLOTS] = (struct mu_past){
+    *mu_past_slot(s, task) = (struct mu_past){
         .task = task,
         .attempt = d->attempt,
         .node = choice->node,
@@ -189,8 +189,6 @@ static void advance(struct mu_sched *s, uint64_t now_ms)
     mu_waits_age(s);
     if (s->order->rank_user && s->now_ms >= s->ranked_ms + RANK_EVERY_MS)
         mu_tenants_rerank(s);
-    if (s->kept_count > 0)
-        mu_class_keep_review(s);
 }
 
 bool mu_sched_next(struct mu_sched *s, uint64_t now_ms, struct mu_decision *out)
@@ -199,6 +197,7 @@ bool mu_sched_next(struct mu_sched *s, uint64_t now_ms, struct mu_decision *out)
 
     advance(s, now_ms);
     for (;;) {
+        mu_class_keep_review(s);
         hear_of_room(s);
         c = next_class(s);
         if (c == NULL || mu_class_barrier(s, mu_class_rank(c)) != NULL)

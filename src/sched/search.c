@@ -39,23 +39,37 @@ static uint8_t allowance(const struct mu_sched *s, const struct mu_class *c, uin
     return (uint8_t)(1 + wishes);
 }
 
-static uint32_t score_allowed(const struct mu_sched *s, const struct mu_class *c, uint32_t node, uint8_t allowed)
-{
-    const struct mu_mnode *n = &s->mirror.nodes[node];
-    uint32_t place;
+/* What a score depends on besides the node, looked up once. */
+struct scorer {
+    const struct mu_place_policy *policy;
+    struct mu_place_view view;
+    uint16_t kept;
+};
 
-    if (!n->usable || allowed == 0 || !mu_place_fits(&s->mirror, node, &c->need))
+static struct scorer scorer_of(const struct mu_sched *s, const struct mu_class *c)
+{
+    uint32_t place;
+    const struct mu_place_policy *policy = mu_search_policy(s, c, &place);
+
+    return (struct scorer){ policy, { &s->mirror, &c->need, s->place_param[place] }, c->kept };
+}
+
+static inline uint32_t score_allowed(const struct scorer *by, uint32_t node, uint8_t allowed)
+{
+    const struct mu_mnode *n = &by->view.mirror->nodes[node];
+
+    if (!n->usable || allowed == 0 || !mu_place_fits(by->view.mirror, node, by->view.need))
         return 0;
-    if (n->kept != 0 && n->kept != c->kept)
+    if (n->kept != 0 && n->kept != by->kept)
         return 0;
-    const struct mu_place_policy *p = mu_search_policy(s, c, &place);
-    struct mu_place_view view = { &s->mirror, &c->need, s->place_param[place] };
-    return (uint32_t)(allowed - 1) << MU_SCORE_BITS | p->score(&view, node);
+    return by->policy->score(&by->view, node) | (uint32_t)(allowed - 1) << MU_SCORE_BITS;
 }
 
 uint32_t mu_search_score(const struct mu_sched *s, const struct mu_class *c, uint32_t node)
 {
-    return score_allowed(s, c, node, c->picky ? allowance(s, c, node) : 1);
+    struct scorer by = scorer_of(s, c);
+
+    return score_allowed(&by, node, c->picky ? allowance(s, c, node) : 1);
 }
 
 /* ---- trees ---- */
@@ -67,12 +81,12 @@ static uint8_t allowed_of(const struct mu_class *c, uint32_t node)
 
 static void rebuild(struct mu_sched *s, struct mu_class *c)
 {
-    const struct mu_place_policy *p = mu_search_policy(s, c, NULL);
+    struct scorer by = scorer_of(s, c);
     uint32_t count = s->mirror.count;
 
     if (mu_tree_is_empty(&c->tree) || c->tree.places < count || c->tree_version != s->score_version) {
         mu_tree_fini(&c->tree);
-        mu_tree_init(&c->tree, count + count / 4, p->pick == MU_PICK_ANY);
+        mu_tree_init(&c->tree, count + count / 4, by.policy->pick == MU_PICK_ANY);
         free(c->allow);
         c->allow = c->picky ? calloc(c->tree.places, 1) : NULL;
         MU_ASSERT(!c->picky || c->allow != NULL);
@@ -80,7 +94,7 @@ static void rebuild(struct mu_sched *s, struct mu_class *c)
     for (uint32_t n = 0; n < count; n++) {
         if (c->picky)
             c->allow[n] = allowance(s, c, n);
-        c->tree.level[0][n] = score_allowed(s, c, n, allowed_of(c, n));
+        c->tree.level[0][n] = score_allowed(&by, n, allowed_of(c, n));
     }
     mu_tree_build(&c->tree);
     c->tree_version = s->score_version;
@@ -88,7 +102,7 @@ static void rebuild(struct mu_sched *s, struct mu_class *c)
 }
 
 /* Only the latest change of a node counts; earlier ones are passed over. */
-static void apply_change(struct mu_sched *s, struct mu_class *c, uint64_t at)
+static inline void apply_change(const struct mu_sched *s, struct mu_class *c, const struct scorer *by, uint64_t at)
 {
     uint32_t node = s->mirror.log[at % MU_MIRROR_LOG];
     const struct mu_mnode *n = &s->mirror.nodes[node];
@@ -97,12 +111,13 @@ static void apply_change(struct mu_sched *s, struct mu_class *c, uint64_t at)
         return;
     if (c->picky && (int32_t)(n->fixed_at - (uint32_t)c->tree_at) >= 0)
         c->allow[node] = allowance(s, c, node);
-    mu_tree_set(&c->tree, node, score_allowed(s, c, node, allowed_of(c, node)));
+    mu_tree_set(&c->tree, node, score_allowed(by, node, allowed_of(c, node)));
 }
 
 void mu_search_sync(struct mu_sched *s, struct mu_class *c)
 {
     const struct mu_mirror *m = &s->mirror;
+    struct scorer by = scorer_of(s, c);
     uint64_t behind = m->log_end - c->tree_at, most = m->count / 2 + 32;
 
     most = most < MU_MIRROR_LOG ? most : MU_MIRROR_LOG;
@@ -116,8 +131,9 @@ void mu_search_sync(struct mu_sched *s, struct mu_class *c)
         if (at + AHEAD < m->log_end) {
             __builtin_prefetch(&m->nodes[next]);
             __builtin_prefetch(&c->tree.level[0][next], 1);
+            __builtin_prefetch(&c->tree.level[1][next / MU_TREE_FAN]);
         }
-        apply_change(s, c, at);
+        apply_change(s, c, &by, at);
     }
     c->tree_at = m->log_end;
 }
@@ -342,8 +358,10 @@ static bool pick_cold(struct mu_sched *s, const struct mu_class *c, struct mu_ch
     return true;
 }
 
-static bool pick_one(const struct mu_sched *s, const struct mu_class *c, struct mu_choice *out)
+static bool pick_one(struct mu_sched *s, struct mu_class *c, struct mu_choice *out)
 {
+    if (c->node == MU_NODE_NONE)
+        mu_class_resolve(s, c);
     if (c->node >= s->mirror.count)
         return false;
     *out = (struct mu_choice){ c->node, mu_search_score(s, c, c->node), MU_TREE_NONE, 0 };

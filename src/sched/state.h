@@ -29,7 +29,7 @@ enum {
     MU_KEPT_MAX = 16,       /* nodes kept for starving classes at a time */
     MU_OFFERS_MAX = 8,      /* gained nodes that are offered one by one; more open all shut classes */
     MU_IDLE_CLASSES = 1024, /* classes without work that are remembered */
-    MU_PAST_SLOTS = 4096,   /* decisions remembered for explain */
+    MU_PAST_BITS = 12,      /* 2^12 decisions are remembered for explain */
     MU_BLOCK = 64,
 };
 
@@ -109,6 +109,7 @@ struct mu_class {
     struct mu_list waiters;         /* what waits for room on a certain node */
     uint32_t *again;                /* each: ordinals to look at again */
     uint32_t again_count, again_cap;
+    bool again_sorted;
 };
 
 /* Waits for one node to gain room. */
@@ -184,6 +185,8 @@ struct mu_sched {
     struct mu_blocks blocks;
     struct mu_kept kept[MU_KEPT_MAX];
     uint32_t kept_count;
+    bool keep_again;        /* a class began to starve */
+    uint64_t kept_version;  /* mirror.fixed_version when the kept nodes were last looked at */
     uint32_t offers[MU_OFFERS_MAX]; /* nodes that gained room and may suit a shut class */
     uint32_t offers_count;
     uint32_t last_node;     /* round robin */
@@ -194,5 +197,18 @@ struct mu_sched {
     struct mu_past *past;
     uint64_t decisions[MU_PLACES_MAX];
 };
+
+/* Where the decision about a task is remembered, until another comes there. */
+static inline struct mu_past *mu_past_slot(const struct mu_sched *s, uint64_t task)
+{
+    return &s->past[task * UINT64_C(0x9E3779B97F4A7C15) >> (64 - MU_PAST_BITS)];
+}
+/* NULL: not remembered. */
+static inline const struct mu_past *mu_past_find(const struct mu_sched *s, uint64_t job, uint32_t ordinal)
+{
+    uint64_t task = mu_task_key(job, ordinal);
+
+    return s->past && mu_past_slot(s, task)->task == task ? mu_past_slot(s, task) : NULL;
+}
 
 #endif

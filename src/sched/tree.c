@@ -7,13 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t line_max(const uint32_t *line)
-{
-    uint32_t best = 0;
+/* Four scores at a time, in the compiler's portable vectors; scores stay below 2^31, so signed compares do. */
+typedef int32_t quad __attribute__((vector_size(16)));
 
-    for (int i = 0; i < MU_TREE_FAN; i++)
-        best = line[i] > best ? line[i] : best;
-    return best;
+static inline quad quad_max(quad a, quad b)
+{
+    quad larger = a > b;
+
+    return (a & larger) | (b & ~larger);
+}
+
+static inline uint32_t quads_max(quad a, quad b, quad c, quad d)
+{
+    quad m = quad_max(quad_max(a, b), quad_max(c, d));
+    int32_t low = m[0] > m[1] ? m[0] : m[1], high = m[2] > m[3] ? m[2] : m[3];
+
+    return (uint32_t)(low > high ? low : high);
+}
+
+static inline uint32_t line_max(const uint32_t *line)
+{
+    const quad *q = (const quad *)(const void *)line;
+
+    return quads_max(q[0], q[1], q[2], q[3]);
 }
 
 /* How many places below this line have its highest score. */
@@ -84,7 +100,7 @@ void mu_tree_set(struct mu_tree *t, uint32_t place, uint32_t score)
 {
     uint32_t old = t->level[0][place];
 
-    MU_ASSERT(place < t->places);
+    MU_ASSERT(place < t->places && score <= INT32_MAX);
     if (old == score)
         return;
     t->level[0][place] = score;

@@ -4,7 +4,7 @@
  *            uniform one of them (counted trees) or to the next after a given one.
  * Ownership  the tree owns its arrays; places are the caller's numbers from 0.
  * Time, Threads  none.   Failure  no memory aborts.
- * Limits     2^20 places; about 4.3 bytes a place, 4.6 when counted.
+ * Limits     2^20 places, scores below 2^31; about 4.3 bytes a place, 4.6 when counted.
  */
 #ifndef MU_SCHED_TREE_H
 #define MU_SCHED_TREE_H
