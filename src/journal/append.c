@@ -145,7 +145,7 @@ static void flush(struct mu_journal *j)
         return;
     if (a == NULL && j->resolve.token_gone)
         mu_lead_lose(j, MU_JOURNAL_FENCED);
-    else if (a != NULL && a->known && a->end == MU_ENGINE_FULL && a->sends == 1)
+    else if (a != NULL && a->known && a->end == MU_ENGINE_FULL && a->sends == 1 && !j->resolve.token_gone)
         full(j);
     else if (a != NULL && a->known)
         resolve_start(j, a->end == MU_ENGINE_TOKEN);

@@ -72,7 +72,8 @@ struct mu_journal_user {
     void (*on_caught_up)(void *arg, uint64_t seq);
     void (*load_begin)(void *arg, uint64_t upto, uint64_t bytes); /* drop all state */
     bool (*load_chunk)(void *arg, const void *bytes, size_t size);
-    void (*load_end)(void *arg, bool good); /* false: another load or on_fatal follows */
+    /* false: have nothing, as when new; another load, the records from the first on, or on_fatal follow. */
+    void (*load_end)(void *arg, bool good);
     /* A frozen image of exactly "all <= *upto": of a record committed and not yet trimmed. false: not now. */
     bool (*save_open)(void *arg, uint64_t *upto, uint64_t *bytes, void **image);
     size_t (*save_read)(void *arg, void *image, void *buf, size_t cap); /* 0: the end */

@@ -11,7 +11,9 @@
     X(c3_the_largest_fits_and_one_more_byte_does_not, any)                  \
     X(c4_of_five_candidates_one_leads_at_a_time, shared)                    \
     X(c4_a_lead_is_taken_while_the_old_lease_lives, wire)                   \
+    X(c4_a_lead_taken_over_before_it_began, wire)                           \
     X(c5_c11_killed_at_any_moment_nothing_acknowledged_is_lost, files)      \
+    X(c6_a_lead_begins_after_all_before_it_was_read, wire)                  \
     X(c7_an_append_that_arrives_after_the_takeover_is_fenced, wire)         \
     X(c9_a_lost_request_or_reply_changes_nothing, wire)                     \
     X(c10_a_late_copy_is_never_taken, any)                                  \
@@ -23,6 +25,7 @@
     X(c13_space_ends_at_any_write, files)                                   \
     X(c13_a_full_disk_refuses_and_goes_on, files)                           \
     X(c13_a_full_store_refuses_and_goes_on, wire)                           \
+    X(c13_full_is_never_said_of_what_may_still_arrive, wire)                \
     X(c15_the_storage_fails_at_any_write, files)                            \
     X(c15_the_storage_fails_at_any_sync, files)                             \
     X(c15_a_broken_store_is_fatal, wire)                                    \
@@ -34,6 +37,7 @@
     X(c19_snapshots_of_every_size, any)                                     \
     X(c19_cut_off_between_any_two_puts, wire)                               \
     X(c19_a_bad_snapshot_is_passed_over_while_its_records_are_there, any)   \
+    X(c19_what_reads_back_differently_is_never_relied_on, wire)             \
     X(c20_a_follower_below_the_floor_loads, shared)                         \
     X(c22_a_snapshot_holds_nothing_that_is_in_flight, any)                  \
     X(c22_a_snapshot_of_an_earlier_moment, any)                             \

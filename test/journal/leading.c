@@ -85,6 +85,68 @@ void c4_a_lead_is_taken_while_the_old_lease_lives(void **state)
     rig_fini(&r);
 }
 
+/* b takes the token, but before it hears of that, c takes the next one and writes. */
+void c4_a_lead_taken_over_before_it_began(void **state)
+{
+    for (uint32_t after_ms = 0; after_ms < 1500; after_ms += 12) {
+        struct rig r;
+        struct peer a, b, c;
+        rig_init_seeded(&r, *state, after_ms);
+        rig_lead(&r, &a);
+        assert_true(peer_fill(&a, 3, 10, RIG_LIMIT_MS));
+        rig_join(&r, &b);
+        rig_join(&r, &c);
+        host_run(&r.host, 100);
+        mu_memory_faults_set(b.j, &(struct mu_memory_faults){ .delay_min_ms = 100, .delay_max_ms = 450, .overtake = true });
+        mu_journal_resign(a.j);
+        mu_journal_campaign(b.j);
+        host_run(&r.host, 300 + after_ms);
+        mu_journal_campaign(c.j);
+        mu_journal_hurry(c.j);
+        host_run(&r.host, 1);
+        mu_journal_hurry(c.j);
+        assert_true(peer_lead(&c, RIG_LIMIT_MS));
+        assert_true(peer_fill(&c, 3, 10, RIG_LIMIT_MS));
+        host_run(&r.host, 3000);
+        mu_memory_faults_set(b.j, &(struct mu_memory_faults){ 0 });
+        assert_true(!b.leading && c.leading && !b.fatal);
+        assert_true(peer_reach(&b, 6, RIG_LIMIT_MS));
+        peer_close(&a);
+        peer_close(&b);
+        peer_close(&c);
+        rig_fini(&r);
+    }
+}
+
+/* An answer to a read that was asked before the token was taken comes after it, and knows nothing of the old leader's
+ * last record. The delays are tried so that every order of the three happens. */
+void c6_a_lead_begins_after_all_before_it_was_read(void **state)
+{
+    for (uint32_t offset_ms = 0; offset_ms < 1200; offset_ms += 25) {
+        struct rig r;
+        struct peer a, b;
+        rig_init(&r, *state);
+        rig_lead(&r, &a);
+        assert_true(peer_fill(&a, 3, 10, RIG_LIMIT_MS));
+        rig_join(&r, &b);
+        assert_true(peer_reach(&b, 3, RIG_LIMIT_MS));
+        mu_memory_faults_set(b.j, &(struct mu_memory_faults){ .delay_min_ms = 400, .delay_max_ms = 400, .overtake = true });
+        mu_journal_campaign(b.j);
+        host_run(&r.host, 5000 + offset_ms);
+        assert_true(peer_fill(&a, 1, 10, RIG_LIMIT_MS)); /* b hears of it, and asks for it */
+        host_run(&r.host, 820);
+        assert_true(peer_fill(&a, 1, 10, RIG_LIMIT_MS)); /* this one comes behind the read */
+        mu_journal_resign(a.j);
+        mu_memory_faults_set(b.j, &(struct mu_memory_faults){ .overtake = true });
+        assert_true(peer_lead(&b, RIG_LIMIT_MS)); /* asserts next_seq */
+        assert_int_equal(b.next, 6);
+        assert_true(peer_fill(&b, 3, 10, RIG_LIMIT_MS));
+        peer_close(&a);
+        peer_close(&b);
+        rig_fini(&r);
+    }
+}
+
 void c7_an_append_that_arrives_after_the_takeover_is_fenced(void **state)
 {
     struct rig r;
@@ -162,6 +224,43 @@ void c29_unknown_is_told_and_the_truth_comes_later(void **state)
         peer_close(&p);
         rig_fini(&r);
     }
+}
+
+/* A copy of the first request is still under way when the second is refused for space: it may fit later. */
+void c13_full_is_never_said_of_what_may_still_arrive(void **state)
+{
+    for (uint32_t late_ms = 200; late_ms < 6000; late_ms += 200)
+        for (int ahead = 0; ahead < 2; ahead++) { /* another one, refused for space, is ahead of it */
+            struct rig r;
+            struct peer p;
+            struct peer_fenced *fenced = calloc(1, sizeof *fenced);
+            assert_non_null(fenced);
+            rig_init_seeded(&r, *state, late_ms);
+            rig_lead(&r, &p);
+            p.fenced = fenced;
+            assert_true(peer_fill(&p, 3, 10, RIG_LIMIT_MS));
+            mu_memory_quota_set(r.memory, "x", 1);
+            if (ahead)
+                assert_int_equal(peer_append(&p, "ahead", 5), MU_JOURNAL_OK);
+            mu_memory_faults_set(p.j, &(struct mu_memory_faults){ .lose_request = 1000, .twice_request = 1000,
+                                                                  .late_max_ms = late_ms });
+            assert_int_equal(peer_append(&p, "late", 4), MU_JOURNAL_OK);
+            mu_memory_faults_set(p.j, &(struct mu_memory_faults){ 0 });
+            host_run(&r.host, 1600);
+            mu_memory_quota_set(r.memory, "x", 0);
+            host_run(&r.host, 100);
+            if (p.leading && p.open == 0)
+                peer_append(&p, "next", 4);
+            host_run(&r.host, 20000);
+            assert_true(p.open == 0 && !p.fatal);
+            if (!p.leading)
+                assert_true(peer_lead(&p, RIG_LIMIT_MS));
+            assert_true(peer_fill(&p, 3, 10, RIG_LIMIT_MS));
+            rig_check_replay(&r, &p);
+            peer_close(&p);
+            rig_fini(&r);
+            free(fenced);
+        }
 }
 
 void c23_resign_under_load_loses_nothing(void **state)

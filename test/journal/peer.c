@@ -134,7 +134,8 @@ static void load_end(void *arg, bool good)
     p->loads += good;
     p->loads_bad += !good;
     MU_ASSERT(!good || p->load_left == 0);
-    p->state = p->loading;
+    p->state = good ? p->loading : (struct peer_state){ 0 };
+    p->tail = good ? p->tail : 0;
 }
 
 static bool save_open(void *arg, uint64_t *upto, uint64_t *bytes, void **image)

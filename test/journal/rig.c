@@ -23,7 +23,7 @@ static void folder_make(struct rig *r)
     snprintf(r->url, sizeof r->url, "sqlite:%s", r->path);
 }
 
-void rig_init(struct rig *r, const struct row *row)
+void rig_init_seeded(struct rig *r, const struct row *row, uint64_t seed)
 {
     *r = (struct rig){ .row = row };
     host_init(&r->host, row->files);
@@ -35,9 +35,14 @@ void rig_init(struct rig *r, const struct row *row)
         folder_make(r);
         return;
     }
-    r->memory = mu_memory_new(&r->host.calls, &(struct mu_memory_settings){ .seed = 1 });
+    r->memory = mu_memory_new(&r->host.calls, &(struct mu_memory_settings){ .seed = seed });
     r->opt.memory = r->memory;
     snprintf(r->url, sizeof r->url, "memory:x");
+}
+
+void rig_init(struct rig *r, const struct row *row)
+{
+    rig_init_seeded(r, row, 1);
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)

@@ -34,6 +34,8 @@ struct rig {
 
 /* A fresh, empty store. */
 void rig_init(struct rig *r, const struct row *row);
+/* The same, with another course of delays and losses. */
+void rig_init_seeded(struct rig *r, const struct row *row, uint64_t seed);
 void rig_fini(struct rig *r);
 /* Another peer of the same store. */
 void rig_join(struct rig *r, struct peer *p);

@@ -110,6 +110,30 @@ void c19_cut_off_between_any_two_puts(void **state)
     }
 }
 
+/* A bit flips in what was just stored: the snapshot counts for nothing, and nothing was trimmed for it. */
+void c19_what_reads_back_differently_is_never_relied_on(void **state)
+{
+    static const enum mu_memory_part parts[] = { MU_MEMORY_CHUNK, MU_MEMORY_MANIFEST };
+
+    for (size_t i = 0; i < MU_COUNT(parts); i++) {
+        struct rig r;
+        struct peer p;
+        rig_init(&r, *state);
+        rig_lead(&r, &p);
+        assert_true(peer_fill(&p, 20, 10, RIG_LIMIT_MS));
+        p.pad = 2 << 20;
+        mu_journal_snapshot(p.j);
+        while (!mu_memory_flip(r.memory, "x", parts[i], parts[i] == MU_MEMORY_CHUNK, 4321)) /* as soon as it is sealed */
+            assert_true(host_turn(&r.host, 1000));
+        assert_true(peer_fails(&p, RIG_LIMIT_MS));
+        assert_int_equal(p.err.rc, MU_CORRUPT);
+        peer_close(&p);
+        assert_int_equal(p.stored, 0);
+        rig_check_replay(&r, &p);
+        rig_fini(&r);
+    }
+}
+
 void c20_a_follower_below_the_floor_loads(void **state)
 {
     struct rig r;
