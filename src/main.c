@@ -12,7 +12,7 @@ static const struct mu_command *const commands[] = {
     &mu_cli_run, &mu_cli_submit_verb, &mu_cli_batch, &mu_cli_wait, &mu_cli_cancel, &mu_cli_hold, &mu_cli_release, &mu_cli_retry,
     &mu_cli_jobs, &mu_cli_job, &mu_cli_tasks, &mu_cli_logs, &mu_cli_explain,
     &mu_cli_nodes, &mu_cli_node, &mu_cli_node_drain, &mu_cli_node_resume, &mu_cli_node_label,
-    &mu_cli_policy, &mu_cli_policy_set, &mu_cli_quota, &mu_cli_quota_set, &mu_cli_stats, &mu_cli_model,
+    &mu_cli_policy, &mu_cli_policy_set, &mu_cli_quota, &mu_cli_quota_set, &mu_cli_stats, &mu_cli_model, &mu_cli_simulate,
     NULL,
 };
 

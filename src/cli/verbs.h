@@ -13,7 +13,7 @@ extern const struct mu_command mu_cli_wait, mu_cli_cancel, mu_cli_hold, mu_cli_r
 extern const struct mu_command mu_cli_jobs, mu_cli_job, mu_cli_tasks, mu_cli_logs, mu_cli_explain;
 extern const struct mu_command mu_cli_nodes, mu_cli_node, mu_cli_node_drain, mu_cli_node_resume, mu_cli_node_label;
 extern const struct mu_command mu_cli_policy, mu_cli_policy_set, mu_cli_quota, mu_cli_quota_set, mu_cli_stats;
-extern const struct mu_command mu_cli_server_status, mu_cli_model;
+extern const struct mu_command mu_cli_server_status, mu_cli_model, mu_cli_simulate;
 
 /* Help, completion and manual pages from a table of commands that ends with NULL. */
 int mu_cli_help(const struct mu_command *const *table, int argc, char **argv);

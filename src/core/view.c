@@ -256,6 +256,14 @@ uint64_t mu_view_index_of(const struct mu_core *core, uint64_t job, uint32_t ord
     return more ? more->array_first + ordinal * more->array_step : ordinal;
 }
 
+uint64_t mu_view_array_value(const struct mu_core *core, uint64_t job, uint32_t ordinal)
+{
+    uint32_t i;
+    const struct mu_group *g = task_of(core, job, ordinal, &i);
+
+    return g && g->more ? g->more->array_first + i * g->more->array_step : g ? i : 0;
+}
+
 enum mu_task_state mu_view_task(const struct mu_core *core, uint64_t job, uint32_t ordinal)
 {
     uint32_t i;

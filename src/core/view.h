@@ -146,6 +146,8 @@ uint32_t mu_view_each_node(const struct mu_core *core, uint64_t job, uint32_t or
 /* Index people see <-> ordinal. false: no such task. */
 bool mu_view_ordinal_of(const struct mu_core *core, uint64_t job, uint64_t index, uint32_t *out_ordinal);
 uint64_t mu_view_index_of(const struct mu_core *core, uint64_t job, uint32_t ordinal);
+/* The value in the array of its own group: what the task itself sees as MUSTER_TASK_INDEX. */
+uint64_t mu_view_array_value(const struct mu_core *core, uint64_t job, uint32_t ordinal);
 
 /* MU_TASK_STATES: no such task. */
 enum mu_task_state mu_view_task(const struct mu_core *core, uint64_t job, uint32_t ordinal);

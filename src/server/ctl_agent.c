@@ -423,7 +423,7 @@ void mu_ctl_agent_start(struct mu_ctl *ctl, uint64_t job, uint32_t ordinal, uint
     a->spec_last = key;
     struct mu_start start = {
         .job = job, .ordinal = ordinal, .attempt = attempt, .group = group,
-        .index = mu_view_index_of(ctl->core, job, ordinal), .line = mu_view_line(ctl->core, job, ordinal),
+        .index = mu_view_array_value(ctl->core, job, ordinal), .line = mu_view_line(ctl->core, job, ordinal),
     };
     if (a->starts.size > START_FRAME_MAX)
         starts_close(ctl, a);

@@ -22,7 +22,8 @@ enum mu_rc mu_jobspec_json(struct mu_str json, struct mu_str user, struct mu_job
 /* That hash, for a key that comes from elsewhere; 0 when json cannot be read. */
 uint64_t mu_jobspec_digest(struct mu_str json);
 
-/* A YAML document as JSON text. Plain scalars keep their spelling, as strings, except true, false and null.
+/* A YAML document as JSON text. Plain scalars keep their spelling: numbers that JSON prints back to the letter, true,
+ * false and null are those, all others strings.
  * Anchors, aliases, tags, several documents and repeated keys are refused, with line and column in the text. */
 enum mu_rc mu_yaml_to_json(struct mu_str yaml, struct mu_buf *out_json, struct mu_err *err);
 

@@ -43,7 +43,7 @@ MU_PB_STRUCT(mu_task_ref, MU_TASK_REF_FIELDS)
 /* Sent before the first START of a group on a connection, and again when MU_SPECS_MAX others came after it. A START
  * without its spec makes the agent connect anew. spec: encoded mu_group_spec without lines. */
 #define MU_MSG_SPEC_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, group) F(T, 3, STR, spec) F(T, 4, STR, job_name) F(T, 5, STR, user) F(T, 6, U64, tasks)
-#define MU_START_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, ordinal) F(T, 3, U32, attempt) F(T, 4, U32, group) F(T, 5, U64, index) F(T, 6, STR, line)
+#define MU_START_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, ordinal) F(T, 3, U32, attempt) F(T, 4, U32, group) F(T, 5, U64, index) /* in its group's array */ F(T, 6, STR, line)
 MU_PB_STRUCT(mu_start, MU_START_FIELDS)
 #define MU_MSG_START_FIELDS(T, F, M) M(T, 1, mu_start, tasks)
 #define MU_STOP_FIELDS(T, F, M) F(T, 1, U64, job) F(T, 2, U32, ordinal) F(T, 3, U32, attempt) F(T, 4, U32, how) /* enum mu_end to report */

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <yaml.h>
 
 enum { DEPTH_MAX = 16 };
@@ -75,6 +76,22 @@ static bool plain_ok(struct reader *r)
     return true;
 }
 
+/* A plain scalar that JSON would print back to the letter is a number; "1.10" and "007" stay text. */
+static json_t *number(const char *text)
+{
+    char back[40], *end;
+    double real;
+
+    if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
+        return NULL;
+    snprintf(back, sizeof back, "%lld", strtoll(text, NULL, 10));
+    if (strcmp(back, text) == 0)
+        return json_integer(strtoll(text, NULL, 10));
+    real = strtod(text, &end);
+    snprintf(back, sizeof back, "%.15g", real);
+    return *end == '\0' && strcmp(back, text) == 0 ? json_real(real) : NULL;
+}
+
 static json_t *scalar(struct reader *r)
 {
     const char *text = (const char *)r->event.data.scalar.value;
@@ -88,6 +105,9 @@ static json_t *scalar(struct reader *r)
             return json_true();
         if (strcmp(text, "false") == 0)
             return json_false();
+        made = number(text);
+        if (made != NULL)
+            return made;
     }
     made = json_stringn(text, size);
     if (made == NULL)
@@ -224,7 +244,7 @@ enum mu_rc mu_yaml_to_json(struct mu_str yaml, struct mu_buf *out_json, struct m
     reader_close(&r);
     if (root == NULL)
         return MU_INVALID;
-    text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
+    text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     json_decref(root);
     if (text == NULL)
         return mu_fail(err, MU_NOMEM, "the document is too large");

@@ -135,8 +135,9 @@ static void the_digest_ignores_order_and_key(void **state)
 static void yaml_says_where(void **state)
 {
     static const struct { const char *yaml, *want; } cases[] = {
-        { "a: 1\nb: [x, \"y\", true, ~]\n", "{\"a\":\"1\",\"b\":[\"x\",\"y\",true,null]}" },
-        { "{\"a\": {\"b\": [1, 2]}}", "{\"a\":{\"b\":[\"1\",\"2\"]}}" },
+        { "a: 1\nb: [x, \"y\", true, ~]\n", "{\"a\":1,\"b\":[\"x\",\"y\",true,null]}" },
+        { "{\"a\": {\"b\": [1, 2]}}", "{\"a\":{\"b\":[1,2]}}" },
+        { "[1.10, 007, 0.5, -3, 1e3, 12345678901234567890]", "[\"1.10\",\"007\",0.5,-3,\"1e3\",\"12345678901234567890\"]" },
         { "script: |\n  one\n  two\n", "{\"script\":\"one\\ntwo\\n\"}" },
         { "a: 1\na: 2\n", "line 2, column 1: the key \"a\" stands twice" },
         { "a: &x 1\nb: *x\n", "line 1, column 4: anchors are not allowed" },
