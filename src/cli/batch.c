@@ -134,7 +134,7 @@ static void note_failure(struct batch *b, uint64_t index, const json_t *end)
     if (json_is_integer(json_object_get(end, "signal")))
         snprintf(why, 64, "signal %llu", (unsigned long long)mu_answer_u64(end, "signal"));
     else if (strcmp(reason, "no-start") == 0)
-        snprintf(why, 64, "not started: %s", strerror((int)mu_answer_u64(end, "exit_code")));
+        snprintf(why, 64, "not started: %s", mu_answer_text(end, "error", ""));
     else if (json_is_integer(json_object_get(end, "exit_code")))
         snprintf(why, 64, "exit %llu", (unsigned long long)mu_answer_u64(end, "exit_code"));
     else

@@ -2,6 +2,7 @@
 #include "cli/follow.h"
 #include "cli/verbs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -35,7 +36,7 @@ static int exit_of(const json_t *end)
     if (strcmp(reason, "timeout") == 0)
         return MU_EXIT_TIMEOUT;
     if (strcmp(reason, "no-start") == 0)
-        return mu_answer_u64(end, "exit_code") == 2 /* ENOENT */ ? 127 : 126;
+        return mu_answer_u64(end, "errno") == ENOENT ? 127 : 126;
     if (json_is_integer(json_object_get(end, "signal")))
         return 128 + (int)mu_answer_u64(end, "signal");
     if (strcmp(reason, "exit") == 0 && json_is_integer(json_object_get(end, "exit_code")))
@@ -52,10 +53,7 @@ static void on_end(void *arg, uint64_t index, const json_t *end)
 
     r->exit_code = exit_of(end);
     r->failed += strcmp(state, "succeeded") != 0;
-    if (strcmp(reason, "no-start") == 0)
-        mu_cli_say("task %llu could not be started: %s", (unsigned long long)index,
-                   strerror((int)mu_answer_u64(end, "exit_code")));
-    else if (strcmp(state, "lost") == 0 || strcmp(reason, "out-of-memory") == 0)
+    if (strcmp(state, "lost") == 0 || strcmp(reason, "out-of-memory") == 0)
         mu_cli_say("task %llu %s (%s)", (unsigned long long)index, state, reason);
 }
 

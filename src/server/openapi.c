@@ -19,7 +19,7 @@ static const struct { const char *name, *fields; } shapes[] = {
     { "Attempt", "attempt:integer node:string? reason:string exit_code:integer? signal:integer? placed:time? started:time?"
                  " ended:time? run_s:number stdout_bytes:integer stderr_bytes:integer error:string" },
     { "Task", "job:integer index:integer task:string group:string? state:string reason:string? attempt:integer node:string?"
-              " exit_code:integer? signal:integer? error:string submitted:time placed:time? started:time? ended:time?"
+              " exit_code:integer? signal:integer? error:string? errno:integer? submitted:time placed:time? started:time? ended:time?"
               " wait_s:number? run_s:number? user_s:number? sys_s:number? max_rss:integer? stdout_bytes:integer?"
               " stderr_bytes:integer? attempts:[]Attempt" },
     { "Tasks", "tasks:[]Task next:integer?" },

@@ -152,8 +152,10 @@ void mu_show_end(struct mu_buf *b, enum mu_end how, uint32_t code, bool brief)
         mu_json_knull(b, "signal");
     if (how != MU_END_EXIT && brief)
         mu_json_ktext(b, "reason", mu_end_text(how));
-    if (how == MU_END_NOSTART)
+    if (how == MU_END_NOSTART) {
         mu_json_ktext(b, "error", strerror((int)code));
+        mu_json_ku64(b, "errno", code);
+    }
 }
 
 static const char *waits_for(const struct mu_task_show *t)
