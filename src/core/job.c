@@ -407,15 +407,11 @@ static void more_free(struct mu_core *core, struct mu_job *job)
     free(more);
 }
 
-/* Out of all counts, whatever its tasks are doing. */
+/* Out of all counts. Its user has nothing waiting of it: it is over, or all of core goes. */
 static void uncount(struct mu_core *core, const struct mu_job *job)
 {
-    for (uint32_t s = 0; s < MU_TASK_STATES; s++) {
-        uint32_t tasks = mu_job_count(job, (enum mu_task_state)s);
-        core->count[s] -= tasks;
-        if (mu_task_is_waiting((enum mu_task_state)s))
-            job->user->waiting -= tasks;
-    }
+    for (uint32_t s = 0; s < MU_TASK_STATES; s++)
+        core->count[s] -= mu_job_count(job, (enum mu_task_state)s);
     core->ended_count -= job->over;
 }
 

@@ -372,6 +372,64 @@ static void forgotten_jobs(void **state)
     world_fini(&w);
 }
 
+/* Its elements that failed took theirs with them when it ended; that it is forgotten must not take the others. */
+static void elements_outlive_a_forgotten_job(void **state)
+{
+    struct world w = { .limits = { .tasks_waiting_max = 100, .jobs_max = 100, .ended_jobs_max = 0, .ended_ms = 1000,
+                                   .bytes_max = 1 << 20 } };
+    struct mu_group_spec g = world_group(2);
+    struct mu_dep deps[] = { { .job = 1, .kind = MU_DEP_EACH_OK }, { .job = 2, .kind = MU_DEP_ANY } };
+    struct mu_job_spec spec = world_spec(&g, 1);
+
+    (void)state;
+    world_init(&w);
+    world_join(&w, "n0", "b", 9000, 0);
+    world_array(&w, 2);
+    world_array(&w, 1);
+    g.after = deps;
+    g.after_count = 2;
+    world_submit(&w, &spec);
+    world_run(&w, 1, 0, 0, MU_END_EXIT, 0);
+    world_run(&w, 1, 1, 0, MU_END_EXIT, 1);
+    assert_int_equal(world_task(&w, 3, 0), MU_TASK_BLOCKED);
+    assert_int_equal(world_task(&w, 3, 1), MU_TASK_CANCELLED);
+    world_due(&w, w.now_ms);
+    assert_string_equal(world_job_state(&w, 1), "gone");
+    world_run(&w, 2, 0, 0, MU_END_EXIT, 0);
+    assert_int_equal(world_task(&w, 3, 0), MU_TASK_READY);
+    world_cancel(&w, 3);
+    world_apply(&w, MU_EV_RETRY, &(struct mu_ev_retry){ .job = 3 });
+    assert_int_equal(world_rc(&w), MU_STATE); /* which of its elements succeeded is not known any more */
+    world_fini(&w);
+}
+
+/* What can still grow is not over, though all it has so far is. */
+static void a_stream_that_may_grow_is_waited_for(void **state)
+{
+    struct world w = { 0 };
+    struct mu_group_spec g[2] = { world_group(1), world_group(1) };
+    struct mu_dep dep = { .group = 1 };
+    struct mu_job_spec spec = world_spec(g, 2);
+
+    (void)state;
+    world_init(&w);
+    world_join(&w, "n0", "b", 9000, 0);
+    g[0].after = &dep;
+    g[0].after_count = 1;
+    g[1].argv.count = 0;
+    g[1].lines = MU_STR_LIT("a\n");
+    spec.open = MU_OPEN_STREAM;
+    world_submit(&w, &spec);
+    world_run(&w, 1, 1, 0, MU_END_EXIT, 0);
+    assert_int_equal(world_task(&w, 1, 0), MU_TASK_BLOCKED);
+    world_apply(&w, MU_EV_PART, &(struct mu_ev_part){ .job = 1, .tasks_before = 2, .lines = MU_STR_LIT("b\n") });
+    world_run(&w, 1, 2, 0, MU_END_EXIT, 0);
+    assert_int_equal(world_task(&w, 1, 0), MU_TASK_BLOCKED);
+    world_apply(&w, MU_EV_PART, &(struct mu_ev_part){ .job = 1, .tasks_before = 3, .last = true });
+    assert_int_equal(world_task(&w, 1, 0), MU_TASK_READY);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +444,8 @@ int main(void)
         cmocka_unit_test(a_wide_group_is_freed_as_a_run),
         cmocka_unit_test(bad_dependencies_are_refused),
         cmocka_unit_test(forgotten_jobs),
+        cmocka_unit_test(elements_outlive_a_forgotten_job),
+        cmocka_unit_test(a_stream_that_may_grow_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,7 @@ static void busy_world(struct world *w)
     g[1].after_count = 1;
     g[2].each_node = (struct mu_strs){ nodes, 2 };
     spec.key = MU_STR_LIT("k");
+    spec.priority = -5;
     spec.deadline_ms = 1000000;
     world_submit(w, &spec);
     world_run(w, 1, 0, 0, MU_END_EXIT, 0);
@@ -102,6 +103,67 @@ static enum mu_rc load(const struct mu_core_limits *limits, const void *bytes, s
     }
     mu_core_free(core);
     return rc;
+}
+
+static void same_jobs(const struct mu_core *a, const struct mu_core *b)
+{
+    struct mu_job_view x, y;
+
+    for (uint64_t id = 0; (id = mu_view_job_next(a, id)) != 0;) {
+        assert_true(mu_view_job(a, id, &x) && mu_view_job(b, id, &y));
+        assert_true(mu_str_eq(x.name, y.name) && mu_str_eq(x.user, y.user) && mu_str_eq(x.key, y.key));
+        assert_true(x.priority == y.priority && x.submitted_ms == y.submitted_ms && x.started_ms == y.started_ms &&
+                    x.ended_ms == y.ended_ms && x.deadline_ms == y.deadline_ms && x.held == y.held &&
+                    x.cancelled == y.cancelled && x.open == y.open && x.over == y.over && x.groups == y.groups);
+        assert_memory_equal(x.count, y.count, sizeof x.count);
+        for (uint32_t i = 0; i < x.tasks; i++) {
+            assert_int_equal(mu_view_task(a, id, i), mu_view_task(b, id, i));
+            assert_int_equal(mu_view_attempts(a, id, i), mu_view_attempts(b, id, i));
+            assert_true(mu_view_backoff_until(a, id, i) == mu_view_backoff_until(b, id, i));
+            assert_true(mu_str_eq(mu_view_line(a, id, i), mu_view_line(b, id, i)));
+        }
+    }
+}
+
+static void same_nodes_and_users(const struct mu_core *a, const struct mu_core *b)
+{
+    const struct mu_user **users, **twins;
+
+    for (uint32_t i = 0; i < mu_view_nodes(a); i++) {
+        const struct mu_node *x = mu_view_node(a, i), *y = mu_view_node(b, i);
+        assert_string_equal(x->name, y->name);
+        assert_string_equal(x->boot, y->boot);
+        assert_string_equal(x->address, y->address);
+        assert_true(x->state == y->state && x->drain == y->drain && x->keep == y->keep && x->live == y->live &&
+                    x->labels.count == y->labels.count && x->joined_ms == y->joined_ms && x->ended_ok == y->ended_ok &&
+                    x->ended_bad == y->ended_bad);
+        assert_memory_equal(&x->total, &y->total, sizeof x->total);
+        assert_memory_equal(&x->used, &y->used, sizeof x->used);
+    }
+    assert_int_equal(mu_view_users(a, &users), mu_view_users(b, &twins));
+    for (uint32_t i = 0; i < mu_view_users(a, &users); i++)
+        assert_true(users[i]->weight == twins[i]->weight && users[i]->waiting == twins[i]->waiting &&
+                    users[i]->waiting_max == twins[i]->waiting_max && users[i]->usage == twins[i]->usage);
+}
+
+static void all_that_can_be_seen_is_loaded(void **state)
+{
+    struct world w = { 0 };
+    struct mu_buf b = { 0 };
+    struct mu_core *again;
+
+    (void)state;
+    busy_world(&w);
+    mu_core_save(w.core, &b);
+    again = mu_core_new(&w.limits);
+    assert_int_equal(mu_core_load(again, b.at, b.size, NULL), MU_OK);
+    same_jobs(w.core, again);
+    same_nodes_and_users(w.core, again);
+    assert_true(mu_view_now_ms(again) == mu_view_now_ms(w.core) && mu_view_version(again) == mu_view_version(w.core) &&
+                mu_view_epoch(again) == 3 && mu_str_is(mu_view_leader(again).server, "s"));
+    mu_core_free(again);
+    mu_buf_fini(&b);
+    world_fini(&w);
 }
 
 static void what_was_saved_is_loaded(void **state)
@@ -287,6 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_is_read_as_it_was_written),
+        cmocka_unit_test(all_that_can_be_seen_is_loaded),
         cmocka_unit_test(what_was_saved_is_loaded),
         cmocka_unit_test(every_flipped_bit_is_seen),
         cmocka_unit_test(every_changed_byte_is_survived),

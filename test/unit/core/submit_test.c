@@ -310,6 +310,10 @@ static void what_was_asked_can_be_read(void **state)
     assert_int_equal(mu_view_line(w.core, 1, 1).size, 0);
     assert_true(mu_str_is(mu_view_line(w.core, 1, 2), "echo c"));
     assert_int_equal(mu_view_line(w.core, 1, 3).size, 0);
+    assert_int_equal(mu_view_next(w.core, 1, 1, MU_TASK_READY, 0), 3);
+    assert_int_equal(mu_view_next(w.core, 1, 1, MU_TASK_READY, 4), 4);
+    assert_int_equal(mu_view_next(w.core, 1, 1, MU_TASK_READY, 5), UINT32_MAX);
+    assert_int_equal(mu_view_next(w.core, 1, 0, MU_TASK_RUNNING, 0), UINT32_MAX);
     assert_int_equal(mu_view_group_of(w.core, 1, 3), 1);
     assert_int_equal(mu_view_group_of(w.core, 1, 5), UINT32_MAX);
     assert_int_equal(mu_view_each_node(w.core, 1, 3), 1);
@@ -432,6 +436,31 @@ static void a_new_leader_drops_what_did_not_come_whole(void **state)
     world_fini(&w);
 }
 
+/* For its client it never was: the key makes another, which may ask for something else. */
+static void the_key_of_half_a_job_is_free(void **state)
+{
+    struct world w = { 0 };
+    struct mu_group_spec g = world_group(1);
+    struct mu_job_spec spec = world_spec(&g, 1);
+
+    (void)state;
+    world_init(&w);
+    spec.key = MU_STR_LIT("k");
+    spec.digest = 1;
+    spec.open = MU_OPEN_WHOLE;
+    assert_int_equal(world_submit(&w, &spec), 1);
+    assert_int_equal(world_submit(&w, &spec), 1);
+    assert_true(world_find(&w, MU_FX_REPLY)->existing);
+    world_cancel(&w, 1);
+    spec.digest = 2;
+    assert_int_equal(world_submit(&w, &spec), 2);
+    assert_false(world_find(&w, MU_FX_REPLY)->existing);
+    assert_int_equal(mu_view_job_by_key(w.core, mu_str_of("ann"), mu_str_of("k")), 2);
+    world_apply(&w, MU_EV_RETRY, &(struct mu_ev_retry){ .job = 1 });
+    assert_int_equal(world_rc(&w), MU_STATE);
+    world_fini(&w);
+}
+
 static void a_whole_job_is_checked_when_it_is_whole(void **state)
 {
     struct mu_dep later = { .group = 1 }, back = { .group = 0 };
@@ -519,6 +548,7 @@ int main(void)
         cmocka_unit_test(a_stream_ends_with_its_last_part),
         cmocka_unit_test(a_whole_job_waits_for_its_last_part),
         cmocka_unit_test(a_new_leader_drops_what_did_not_come_whole),
+        cmocka_unit_test(the_key_of_half_a_job_is_free),
         cmocka_unit_test(a_whole_job_is_checked_when_it_is_whole),
         cmocka_unit_test(parts_that_do_not_fit),
     };
