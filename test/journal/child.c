@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SHORT_RECORDS = 6, SHORT_BYTES = 5000, ENDLESS_BATCH = 200, FULL_TRIES = 3, GIVE_UP_MS = 20000 };
+enum { SHORT_RECORDS = 6, SHORT_BYTES = 5000, ENDLESS_BATCH = 200, FULL_TRIES = 3, GIVE_UP_MS = 3000 };
 
 /* -- in the child -- */
 

@@ -148,6 +148,8 @@ static void every_call(const struct row *row, const struct fault *f)
         end = run_with_fault(&r, &c, f, k, "/dev/null");
         if (end != CHILD_DONE && end != CHILD_FATAL && end != CHILD_REFUSED && end != 128 + SIGKILL)
             fail_msg("%s: the child ended with %d", text, end);
+        if (strcmp(f->what, "ENOSPC") == 0 && end == CHILD_FATAL && c.last_ack > 0)
+            fail_msg("%s: a full disk ended the process", text);
         if (end == CHILD_DONE && !f->on && c.last_ack != 12)
             fail_msg("%s: only %llu of 12 done", text, (unsigned long long)c.last_ack);
         stopped += end != CHILD_DONE;

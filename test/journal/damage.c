@@ -325,7 +325,7 @@ void c31_an_older_copy_is_refused_unless_meant(void **state)
     struct rig r;
     struct peer p, q;
     struct mu_err err;
-    char saved[PATH_MAX];
+    char saved[PATH_MAX], marker[PATH_MAX], saved_marker[PATH_MAX];
 
     rig_init(&r, *state);
     rig_lead(&r, &p);
@@ -336,6 +336,9 @@ void c31_an_older_copy_is_refused_unless_meant(void **state)
     rig_lead(&r, &q);
     assert_true(peer_fill(&q, 10, 50, RIG_LIMIT_MS));
     peer_close(&q);
+    snprintf(marker, sizeof marker, "%s.marker", r.path);
+    snprintf(saved_marker, sizeof saved_marker, "%s.marker.backup", r.path);
+    copy_file(marker, saved_marker);
     copy_file(saved, r.path);
     assert_true(refuses(&r, &p, &err));
     assert_int_equal(err.rc, MU_CORRUPT);
@@ -345,10 +348,13 @@ void c31_an_older_copy_is_refused_unless_meant(void **state)
     rig_lead(&r, &p);
     assert_int_equal(p.tail, 10);
     assert_true(p.epoch > q.epoch + 1000); /* above all that was ever given out */
-    assert_true(peer_fill(&p, 5, 50, RIG_LIMIT_MS));
+    assert_true(peer_fill(&p, 15, 50, RIG_LIMIT_MS));
     peer_close(&p);
     r.opt.restored = false;
     rig_check_replay(&r, &p);
+    copy_file(saved_marker, marker); /* of the other course of things: as long, but not the same */
+    assert_true(refuses(&r, &p, &err));
+    assert_non_null(strstr(err.text, "is not the one"));
     rig_fini(&r);
 }
 

@@ -167,8 +167,10 @@ bool mu_mark_put(struct mu_place *p, uint64_t seq, const uint8_t *hash)
     mu_le64_put(slot, seq);
     memcpy(slot + 8, hash, MU_MARK_HASH);
     mu_le64_put(slot + 8 + MU_MARK_HASH, mu_hash(slot, 8 + MU_MARK_HASH, SLOT_BYTES));
+    if (!write_at(p->marker, slot, sizeof slot, (off_t)(p->slot ^ 1) * SLOT_APART))
+        return errno == ENOSPC || errno == EDQUOT; /* where an overwrite takes space: lag, until there is some again */
     p->slot ^= 1;
-    return write_at(p->marker, slot, sizeof slot, (off_t)p->slot * SLOT_APART);
+    return true;
 }
 
 bool mu_mark_get(struct mu_place *p, uint64_t *out_seq, uint8_t *out_hash)

@@ -115,6 +115,14 @@ static void end_all(struct mu_writer *w, struct mu_list *jobs, enum mu_engine_en
         job_end(w, MU_CONTAINER(it, struct job, link), end);
 }
 
+static void say_all(struct mu_list *jobs, const char *text)
+{
+    MU_LIST_EACH(it, jobs) {
+        struct job *job = MU_CONTAINER(it, struct job, link);
+        snprintf(job->text, sizeof job->text, "%s", text);
+    }
+}
+
 static bool is_refusal(enum mu_engine_end end)
 {
     return end == MU_ENGINE_TOKEN || end == MU_ENGINE_TAKEN || end == MU_ENGINE_GAP;
@@ -155,9 +163,10 @@ static void do_appends(struct mu_writer *w, struct mu_list *jobs)
         end = mu_db_commit(w->db);
     else
         end = mu_db_undo(w->db, end);
-    if (end == MU_ENGINE_OK && !mark(w, jobs))
-        end = MU_ENGINE_FATAL;
-    if (end != MU_ENGINE_OK)
+    if (end == MU_ENGINE_OK && !mark(w, jobs)) {
+        end_all(w, jobs, MU_ENGINE_FATAL);
+        say_all(jobs, "the marker cannot be written");
+    } else if (end != MU_ENGINE_OK)
         end_all(w, jobs, end);
 }
 
