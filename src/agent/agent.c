@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <signal.h>
 
-enum { KILL_AGAIN_MS = 5000 };
+enum { KILL_AGAIN_MS = 5000, WELCOME_MS = 5000 };
 
 enum link_state { LINK_DOWN, LINK_HELLO, LINK_WELCOMED, LINK_DROPPED };
 
@@ -648,17 +648,25 @@ static uint64_t ping_due_ms(const struct mu_agent *a)
     return a->ping_ms + (a->lease_ms + 4) / 5;
 }
 
+/* How long a silent server is waited for: half a lease, so that there is time to find another. */
+static uint64_t patience_ms(const struct mu_agent *a)
+{
+    return a->link == LINK_WELCOMED ? lease_part(a, 5) : a->hello_ms + WELCOME_MS;
+}
+
 void mu_agent_turn(struct mu_agent *a, uint64_t now_ms, const struct mu_msg_ping *load)
 {
     lease_fence(a, now_ms);
     enforce_limits(a, now_ms);
     spawn_queued(a);
-    if (a->link != LINK_WELCOMED)
+    if (a->link == LINK_DOWN || a->link == LINK_DROPPED)
         return;
-    if (now_ms >= lease_part(a, 5)) {
+    if (now_ms >= patience_ms(a)) {
         drop(a, "the server does not answer", false);
         return;
     }
+    if (a->link != LINK_WELCOMED)
+        return;
     send_reports(a, now_ms);
     if (now_ms >= ping_due_ms(a) || a->say_leaving)
         send_ping(a, now_ms, load);
@@ -675,7 +683,9 @@ uint64_t mu_agent_wake_ms(const struct mu_agent *a)
     uint64_t wake_ms = min != NULL ? min->key : UINT64_MAX;
 
     if (a->link == LINK_WELCOMED)
-        wake_ms = earlier(wake_ms, earlier(ping_due_ms(a), lease_part(a, 5)));
+        wake_ms = earlier(wake_ms, ping_due_ms(a));
+    if (a->link == LINK_WELCOMED || a->link == LINK_HELLO)
+        wake_ms = earlier(wake_ms, patience_ms(a));
     if (a->lease_ms > 0 && !a->fenced && !a->opt.keep && a->running > 0)
         wake_ms = earlier(wake_ms, lease_part(a, 8));
     return wake_ms;

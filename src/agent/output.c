@@ -36,7 +36,7 @@ struct segment {
 
 struct pending { /* a slot that is free once the records gathered are written */
     uint64_t id;
-    uint32_t slot;
+    struct mu_output_slot slot;
     unsigned drop;         /* bit i: the file went away */
     unsigned clear;        /* bit i: to be emptied */
 };
@@ -52,7 +52,10 @@ struct mu_output {
     struct mu_buf gather;        /* records not yet written */
     struct pending *pending;
     uint32_t pending_count, pending_cap;
-    int slot_fd[SLOT_FDS][2];    /* -1: not open */
+    struct {
+        int fd[2];               /* -1: not open */
+        uint32_t generation;
+    } slots[SLOT_FDS];
 };
 
 static const char *const suffix[2] = { "out", "err" };
@@ -266,28 +269,43 @@ static struct segment *segment_under_way(struct mu_output *o)
 
 /* Slots. */
 
-static int slot_open(struct mu_output *o, uint32_t slot, int i)
+static void slot_forget(struct mu_output *o, uint32_t number)
+{
+    for (int i = 0; i < 2; i++) {
+        if (o->slots[number].fd[i] >= 0)
+            close(o->slots[number].fd[i]);
+        o->slots[number].fd[i] = -1;
+    }
+}
+
+static int slot_open(struct mu_output *o, struct mu_output_slot slot, int i)
 {
     char path[PATH_BYTES];
-    int fd = slot < SLOT_FDS ? o->slot_fd[slot][i] : -1;
+    int fd = -1;
 
+    if (slot.number < SLOT_FDS && o->slots[slot.number].generation == slot.generation)
+        fd = o->slots[slot.number].fd[i];
     if (fd < 0) {
-        fd = openat(o->dir, slot_path(path, slot, i), O_RDWR | O_CLOEXEC);
-        if (slot < SLOT_FDS)
-            o->slot_fd[slot][i] = fd;
+        if (slot.number < SLOT_FDS && o->slots[slot.number].generation != slot.generation)
+            slot_forget(o, slot.number);
+        fd = openat(o->dir, slot_path(path, slot.number, i), O_RDWR | O_CLOEXEC);
+        if (slot.number < SLOT_FDS) {
+            o->slots[slot.number].fd[i] = fd;
+            o->slots[slot.number].generation = slot.generation;
+        }
     }
     return fd;
 }
 
 /* gone: the file is no longer the slot's. */
-static void slot_close(struct mu_output *o, uint32_t slot, int i, int fd, bool gone)
+static void slot_close(struct mu_output *o, struct mu_output_slot slot, int i, int fd, bool gone)
 {
-    if (slot < SLOT_FDS && !gone)
+    if (slot.number < SLOT_FDS && !gone)
         return;
     if (fd >= 0)
         close(fd);
-    if (slot < SLOT_FDS)
-        o->slot_fd[slot][i] = -1;
+    if (slot.number < SLOT_FDS)
+        o->slots[slot.number].fd[i] = -1;
 }
 
 /* The first byte that is not in a hole cut by trim: what came before is gone. */
@@ -324,20 +342,21 @@ static ssize_t pread_all(int fd, void *bytes, size_t size, uint64_t at)
 
 /* Taking. */
 
-static void take_large(struct mu_output *o, const struct mu_output_key *key, uint32_t slot, int i, uint64_t size, struct pending *p)
+static void take_large(struct mu_output *o, const struct mu_output_key *key, struct mu_output_slot slot, int i, uint64_t size,
+                       struct pending *p)
 {
     char from[PATH_BYTES], to[PATH_BYTES];
     int fd = slot_open(o, slot, i);
 
     if (fd >= 0)
         trim(fd, size, o->opt.stream_max);
-    if (renameat(o->dir, slot_path(from, slot, i), o->dir, large_path(to, key, i)) == 0)
+    if (renameat(o->dir, slot_path(from, slot.number, i), o->dir, large_path(to, key, i)) == 0)
         p->drop |= 1u << i;
     slot_close(o, slot, i, fd, true);
 }
 
 /* Small output into gather; what can no longer be read of it shows as a gap. */
-static uint32_t take_small(struct mu_output *o, uint32_t slot, int i, uint64_t size, struct pending *p)
+static uint32_t take_small(struct mu_output *o, struct mu_output_slot slot, int i, uint64_t size, struct pending *p)
 {
     int fd = slot_open(o, slot, i);
     ssize_t n = fd >= 0 ? pread_all(fd, mu_buf_room(&o->gather, size), size, 0) : 0;
@@ -348,7 +367,7 @@ static uint32_t take_small(struct mu_output *o, uint32_t slot, int i, uint64_t s
     return (uint32_t)n;
 }
 
-static struct pending *pending_add(struct mu_output *o, uint64_t id, uint32_t slot)
+static struct pending *pending_add(struct mu_output *o, uint64_t id, struct mu_output_slot slot)
 {
     if (o->pending_count == o->pending_cap) {
         o->pending_cap = o->pending_cap > 0 ? 2 * o->pending_cap : 16;
@@ -368,8 +387,8 @@ static uint64_t stored_large(struct mu_output *o, const struct mu_output_key *ke
     return fstatat(o->dir, large_path(path, key, i), &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-void mu_output_take(struct mu_output *o, const struct mu_output_key *key, uint64_t id, uint32_t slot, uint64_t out_bytes,
-                    uint64_t err_bytes)
+void mu_output_take(struct mu_output *o, const struct mu_output_key *key, uint64_t id, struct mu_output_slot slot,
+                    uint64_t out_bytes, uint64_t err_bytes)
 {
     struct record r = { .key = *key, .total = { out_bytes, err_bytes } };
     struct pending *p = pending_add(o, id, slot);
@@ -439,7 +458,7 @@ static void slots_release(struct mu_output *o, void (*release)(void *arg, uint64
                     p->drop |= 1u << i;
                 slot_close(o, p->slot, i, fd, p->drop & 1u << i);
             }
-        release(arg, p->id, p->slot, p->drop);
+        release(arg, p->id, p->slot.number, p->drop);
     }
     o->pending_count = 0;
 }
@@ -544,7 +563,7 @@ enum mu_rc mu_output_read(struct mu_output *o, const struct mu_output_key *key, 
     return rc;
 }
 
-enum mu_rc mu_output_read_live(struct mu_output *o, uint32_t slot, unsigned stream, uint64_t offset, void *bytes, size_t size,
+enum mu_rc mu_output_read_live(struct mu_output *o, struct mu_output_slot slot, unsigned stream, uint64_t offset, void *bytes, size_t size,
                                size_t *out_size, uint64_t *out_gap)
 {
     int i = (int)stream - 1, fd = slot_open(o, slot, i);
@@ -554,7 +573,7 @@ enum mu_rc mu_output_read_live(struct mu_output *o, uint32_t slot, unsigned stre
     return rc;
 }
 
-uint64_t mu_output_trim_live(struct mu_output *o, uint32_t slot, unsigned stream)
+uint64_t mu_output_trim_live(struct mu_output *o, struct mu_output_slot slot, unsigned stream)
 {
     int i = (int)stream - 1, fd = slot_open(o, slot, i);
     struct stat st = { 0 };
@@ -563,6 +582,12 @@ uint64_t mu_output_trim_live(struct mu_output *o, uint32_t slot, unsigned stream
         trim(fd, (uint64_t)st.st_size, o->opt.stream_max);
     slot_close(o, slot, i, fd, false);
     return (uint64_t)st.st_size;
+}
+
+void mu_output_slots_new(struct mu_output *o)
+{
+    for (uint32_t n = 0; n < SLOT_FDS; n++)
+        slot_forget(o, n);
 }
 
 /* Whose file of output/ is this? false: a segment's, or no name of ours. */
@@ -668,7 +693,7 @@ enum mu_rc mu_output_open(struct mu_output **out_store, const struct mu_output_o
     o->opt.total_max = opt->total_max > 0 ? opt->total_max : UINT64_C(1) << 30;
     mu_list_init(&o->segments);
     for (int i = 0; i < SLOT_FDS; i++)
-        o->slot_fd[i][0] = o->slot_fd[i][1] = -1;
+        o->slots[i].fd[0] = o->slots[i].fd[1] = -1;
     o->dir = open(opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (o->dir < 0 || (mkdirat(o->dir, "output", 0700) != 0 && errno != EEXIST)) {
         enum mu_rc rc = mu_fail(err, MU_IO, "%s: %s", opt->dir, strerror(errno));
@@ -690,10 +715,7 @@ void mu_output_close(struct mu_output *o)
             close(s->fd);
         free(s);
     }
-    for (int i = 0; i < SLOT_FDS; i++)
-        for (int n = 0; n < 2; n++)
-            if (o->slot_fd[i][n] >= 0)
-                close(o->slot_fd[i][n]);
+    mu_output_slots_new(o);
     if (o->dir >= 0)
         close(o->dir);
     mu_map_fini(&o->index);

@@ -30,6 +30,10 @@ struct mu_output_options {
     uint64_t stream_max;    /* bytes kept of one stream, the last ones; 0: 64 MiB */
     uint64_t total_max;     /* bytes kept in all; 0: 1 GiB */
 };
+/* The files of a slot; generation as the spawner told, so that no file is taken for another of its name. */
+struct mu_output_slot {
+    uint32_t number, generation;
+};
 struct mu_output_key {
     uint64_t job;
     uint32_t ordinal, attempt;
@@ -40,8 +44,8 @@ void mu_output_close(struct mu_output *o); /* accepts NULL */
 
 /* A task has ended: take what its slot holds. It is safe, and the slot free, after flush, which calls release for each. What
  * was stored already (before the agent was killed) is not stored twice. */
-void mu_output_take(struct mu_output *o, const struct mu_output_key *key, uint64_t id, uint32_t slot, uint64_t out_bytes,
-                    uint64_t err_bytes);
+void mu_output_take(struct mu_output *o, const struct mu_output_key *key, uint64_t id, struct mu_output_slot slot,
+                    uint64_t out_bytes, uint64_t err_bytes);
 /* drop: as in struct mu_sp_slot. */
 void mu_output_flush(struct mu_output *o, void (*release)(void *arg, uint64_t id, uint32_t slot, unsigned drop), void *arg);
 
@@ -50,10 +54,12 @@ void mu_output_flush(struct mu_output *o, void (*release)(void *arg, uint64_t id
 enum mu_rc mu_output_read(struct mu_output *o, const struct mu_output_key *key, unsigned stream, uint64_t offset, void *bytes,
                           size_t size, size_t *out_size, uint64_t *out_gap);
 /* The same of a task that runs, from its slot. */
-enum mu_rc mu_output_read_live(struct mu_output *o, uint32_t slot, unsigned stream, uint64_t offset, void *bytes, size_t size,
+enum mu_rc mu_output_read_live(struct mu_output *o, struct mu_output_slot slot, unsigned stream, uint64_t offset, void *bytes, size_t size,
                                size_t *out_size, uint64_t *out_gap);
 /* Give back what a running task wrote more than may be kept. Its size now. */
-uint64_t mu_output_trim_live(struct mu_output *o, uint32_t slot, unsigned stream);
+uint64_t mu_output_trim_live(struct mu_output *o, struct mu_output_slot slot, unsigned stream);
+/* Another spawner makes the slots from now on. */
+void mu_output_slots_new(struct mu_output *o);
 /* The job's large files may go; records go with their segments. */
 void mu_output_forget(struct mu_output *o, uint64_t job);
 /* Remove what a killed agent left half stored. After the tasks it left have been taken and flushed. */

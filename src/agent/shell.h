@@ -28,7 +28,8 @@ enum {
 struct mu_shell_live {
     uint64_t id;
     struct mu_output_key key;
-    uint32_t slot, pid, group; /* group: number of mu_cgroups, 0 none */
+    struct mu_output_slot slot; /* number MU_SP_SLOT_NONE: all its output goes elsewhere */
+    uint32_t pid, group; /* group: number of mu_cgroups, 0 none */
     uint64_t started_us;
 };
 

@@ -79,7 +79,7 @@ static enum mu_rc fetch(struct mu_shell *sh, struct reader *r, void *bytes, size
     *live = t != NULL;
     if (t != NULL) {
         r->known = true;
-        rc = t->slot != MU_SP_SLOT_NONE ? mu_output_read_live(sh->output, t->slot, r->stream, r->offset, bytes, size, n, gap) : MU_OK;
+        rc = t->slot.number != MU_SP_SLOT_NONE ? mu_output_read_live(sh->output, t->slot, r->stream, r->offset, bytes, size, n, gap) : MU_OK;
         return rc == MU_NOTFOUND ? MU_OK : rc; /* its file is not there yet */
     }
     rc = mu_output_read(sh->output, &r->key, r->stream, r->offset, bytes, size, n, gap);
@@ -158,7 +158,7 @@ static void on_trim(void *arg)
     for (uint32_t i = 0; (i = mu_map_next(&sh->spawner.by_id, i, &slot)) != 0;) {
         const struct mu_shell_live *t = (const struct mu_shell_live *)(uintptr_t)slot.value;
 
-        for (unsigned stream = 1; t->slot != MU_SP_SLOT_NONE && stream <= 2; stream++)
+        for (unsigned stream = 1; t->slot.number != MU_SP_SLOT_NONE && stream <= 2; stream++)
             mu_output_trim_live(sh->output, t->slot, stream);
     }
     if (sh->spawner.by_id.count > 0)

@@ -122,6 +122,11 @@ struct mu_shell_live *mu_shell_live_find(struct mu_shell *sh, const struct mu_ou
     return t != NULL && t->key.job == key->job && t->key.ordinal == key->ordinal && t->key.attempt == key->attempt ? t : NULL;
 }
 
+static struct mu_output_slot slot_of(const struct mu_sp_task *p)
+{
+    return (struct mu_output_slot){ p->slot, p->slot_gen };
+}
+
 static void live_put(struct mu_shell *sh, const struct mu_sp_task *p)
 {
     struct mu_shell_live *t = mu_map_get_ptr(&sh->spawner.by_id, p->id);
@@ -135,7 +140,7 @@ static void live_put(struct mu_shell *sh, const struct mu_sp_task *p)
         mu_map_put_ptr(&sh->spawner.by_key, key_hash(&t->key), t);
     }
     mu_shell_output_watch(sh);
-    t->slot = p->slot;
+    t->slot = slot_of(p);
     t->pid = p->pid;
     t->group = p->tag;
     t->started_us = p->start_us;
@@ -171,7 +176,7 @@ static struct mu_agent_exit task_ended(struct mu_shell *sh, const struct mu_sp_t
     struct mu_cgroups_use use = { 0 };
 
     if (p->slot != MU_SP_SLOT_NONE)
-        mu_output_take(sh->output, &key, p->id, p->slot, p->out_bytes, p->err_bytes);
+        mu_output_take(sh->output, &key, p->id, slot_of(p), p->out_bytes, p->err_bytes);
     if (p->tag != 0)
         mu_cgroups_give(sh->limits, p->tag, &use);
     return (struct mu_agent_exit){ .id = p->id, .how = how_of(p, use.oom), .code = p->code, .run_us = p->run_us,
@@ -291,7 +296,7 @@ static void live_salvage(struct mu_shell *sh)
         struct mu_shell_live *t = (struct mu_shell_live *)(uintptr_t)slot.value;
         struct mu_cgroups_use use;
 
-        if (t->slot != MU_SP_SLOT_NONE) {
+        if (t->slot.number != MU_SP_SLOT_NONE) {
             uint64_t out = mu_output_trim_live(sh->output, t->slot, 1), err = mu_output_trim_live(sh->output, t->slot, 2);
             if (out + err > 0)
                 mu_output_take(sh->output, &t->key, t->id, t->slot, out, err);
@@ -303,6 +308,7 @@ static void live_salvage(struct mu_shell *sh)
     mu_map_clear(&sh->spawner.by_id);
     mu_map_clear(&sh->spawner.by_key);
     mu_output_flush(sh->output, release, sh);
+    mu_output_slots_new(sh->output);
 }
 
 static void end_leftovers(struct mu_shell *sh, const char *boot)

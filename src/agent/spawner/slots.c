@@ -12,7 +12,7 @@
 
 struct slot {
     int fd[2];
-    uint32_t uid, next_free; /* next_free: index + 1 */
+    uint32_t uid, generation, next_free; /* next_free: index + 1 */
     bool made[2];            /* made: the file is ours, empty, and of uid */
 };
 
@@ -63,6 +63,7 @@ static int open_one(struct slot *s, uint32_t number, int i, uint32_t uid)
             return -errno;
         if (!made && uid != geteuid() && fchown(s->fd[i], uid, (gid_t)-1) != 0)
             return -errno;
+        s->generation += !made;
         s->made[i] = true;
     }
     return 0;
@@ -93,6 +94,11 @@ long slot_take(uint32_t uid)
 int slot_fd(uint32_t slot, int stream)
 {
     return slots.all[slot].fd[stream - 1];
+}
+
+uint32_t slot_generation(uint32_t slot)
+{
+    return slots.all[slot].generation;
 }
 
 static void slot_close(struct slot *s, int i)

@@ -21,6 +21,7 @@ long slot_take(uint32_t uid);
 int slot_fd(uint32_t slot, int stream); /* 1 stdout, 2 stderr; -1 when not open */
 /* The child has its copies. */
 void slot_started(uint32_t slot);
+uint32_t slot_generation(uint32_t slot);
 void slot_sizes(uint32_t slot, uint64_t *out, uint64_t *err);
 void slot_note(uint32_t slot, const char *text); /* append to its stderr */
 /* Free again. drop: bit 0 .out, bit 1 .err: the file was renamed away, or must not be used again: make a new one. */

@@ -274,6 +274,7 @@ static int launch_streams(struct task *task, struct launch *l)
         if (slot < 0)
             return (int)-slot;
         task->pub.slot = (uint32_t)slot;
+        task->pub.slot_gen = slot_generation(task->pub.slot);
     }
     l->fd[0] = *l->view.in == '\0' ? sp.null : -1;
     l->fd[1] = *l->view.out == '\0' ? slot_fd((uint32_t)slot, 1) : -1;

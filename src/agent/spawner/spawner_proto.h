@@ -103,6 +103,7 @@ struct mu_sp_task {
     uint32_t how, code;                    /* ENDED: enum mu_sp_how; exit status, signal, errno */
     uint64_t run_us, user_us, sys_us, rss_bytes, out_bytes, err_bytes;
     uint32_t tag, lane;
+    uint32_t slot_gen, reserved;           /* changes when the slot's files are made anew */
 };
 
 /* A checked view of a SPAWN frame: strings[] gets cwd, stdin, stdout, stderr, script, then cgroups, argv, env, each list ended

@@ -348,11 +348,13 @@ static void the_lease_runs_from_the_answered_ping(void **state)
     at(&r, 700), turn(&r);        /* half a lease of silence: another server */
     at(&r, 701), down(&r), up(&r);
     at(&r, 999), turn(&r);
-    assert_int_equal(mu_agent_wake_ms(r.agent), 1000);
+    assert_int_equal(mu_agent_wake_ms(r.agent), 1000); /* not yet the time to give up on the other server */
     at(&r, 1000), turn(&r);       /* 200 + 0.8 lease */
     assert_int_equal(mu_agent_wake_ms(r.agent), 1100);
     at(&r, 1100), turn(&r);       /* 200 + 0.9 lease, whatever the grace */
     at(&r, 1101), ended(&r, 1, MU_END_SIGNAL, 9);
+    assert_int_equal(mu_agent_wake_ms(r.agent), 701 + 5000);
+    at(&r, 5701), turn(&r);
     expect(&r, "[1] spawn 1.0/1 index 10 of 10-16; report#1 run 1.0/1;\n"
                "[200] ping running 1;\n"
                "[390] dead by 1100;\n"
@@ -362,7 +364,8 @@ static void the_lease_runs_from_the_answered_ping(void **state)
                "[999]\n"
                "[1000] kill 1 with 15 for node-lost;\n"
                "[1100] kill 1 with 9 for node-lost;\n"
-               "[1101]");
+               "[1101]\n"
+               "[5701] drop: the server does not answer;");
 }
 
 static void a_kept_node_is_not_fenced(void **state)

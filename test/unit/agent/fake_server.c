@@ -34,6 +34,8 @@ static void on_hello(struct fake_server *s, const struct mu_msg_hello *h)
     if (s->refs_count > 0)
         memcpy(s->refs, h->attempts, s->refs_count * sizeof s->refs[0]);
     s->hellos++;
+    if (s->mute)
+        return;
     fake_say(s, MU_MSG_WELCOME, &(struct mu_msg_welcome){ .cluster = { (const char *)cluster, 16 }, .node = 1, .lease_ms = s->lease_ms });
 }
 

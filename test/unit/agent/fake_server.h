@@ -25,7 +25,7 @@ struct fake_server {
     struct mu_arena arena;
     struct mu_buf frame;
     uint64_t epoch, lease_ms;
-    bool upgraded, mute, no_ack; /* mute: pings are not answered; no_ack: reports are not */
+    bool upgraded, mute, no_ack; /* mute: neither HELLO nor pings are answered; no_ack: reports are not */
     uint32_t hellos;
     char boot[64], limits[256];  /* of the last HELLO */
     struct mu_task_ref refs[64];
