@@ -167,7 +167,10 @@ static int failed(struct mu_cli *cli, enum mu_rc rc, const struct mu_err *err)
         mu_cli_interrupted(cli);
         return MU_EXIT_FAILED;
     }
-    mu_cli_say("%s", err->text);
+    if (err->field[0] != '\0' && strstr(err->text, err->field) == NULL)
+        mu_cli_say("%s: %s", err->field, err->text);
+    else
+        mu_cli_say("%s", err->text);
     if (rc == MU_UNAUTHORIZED)
         mu_cli_say("give the token the server wrote: --token, --token-file, MUSTER_TOKEN or ~/.config/muster/token");
     return exit_of(rc);
