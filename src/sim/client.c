@@ -70,6 +70,8 @@ static void submit_answered(struct mu_ask *a, const struct mu_ctl_reply *reply)
         mu_oracle_acked(c->oracle, a->plan, reply->job);
     else if (reply->rc == MU_INVALID && a->plan->spec.deadline_ms != 0)
         return; /* it took so long that its deadline has passed */
+    else if (reply->rc == MU_BUSY)
+        return; /* what fills the queue may be waiting for this client to do something else */
     else if (reply->rc != MU_IMPOSSIBLE && reply->rc != MU_NOTFOUND)
         mu_world_fail(&c->world, "submit of %s was answered %s (%s)", a->plan->key, mu_rc_code(reply->rc), reply->text);
 }
@@ -96,7 +98,7 @@ static void call_answered(void *arg)
     mu_world_cancel(world_of(cl), a->timer);
     a->timer = NULL;
     mu_world_note(world_of(cl), "answer", cl->index, a->ev.kind, (uint64_t)-reply.rc, reply.job);
-    if (is_worth_another_try(reply.rc)) {
+    if (is_worth_another_try(reply.rc) && !(reply.rc == MU_BUSY && cl->cluster->healing)) {
         cl->unknown += reply.rc == MU_UNKNOWN;
         ask_again(a);
         return;

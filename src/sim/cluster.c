@@ -306,6 +306,13 @@ static void cluster_size(struct mu_cluster *c)
     c->inflight_max = (unsigned)mu_world_between(w, 1, 4);
     c->think_max_ms = mu_world_between(w, 200, 6000);
     c->net.delay_us[1] = mu_world_chance(w, 300) ? 20000 : 500;
+    c->limits = mu_core_limits_default;
+    if (mu_world_chance(w, 150)) { /* jobs are soon forgotten */
+        c->limits.ended_jobs_max = mu_world_between(w, 1, 10);
+        c->limits.ended_ms = mu_world_between(w, 1000, 20000);
+    }
+    if (mu_world_chance(w, 100)) /* too much is refused for a while */
+        c->limits.tasks_waiting_max = mu_world_between(w, 250, 400);
     c->nodes_count = (uint32_t)mu_world_between(w, 1, 6);
     c->clients_count = (uint32_t)mu_world_between(w, 1, MU_SIM_CLIENTS_MAX - 1);
     if (c->opt.chaos_ms == 0)

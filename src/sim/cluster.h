@@ -116,6 +116,7 @@ struct mu_cluster {
     struct mu_oracle *oracle;
     struct mu_sim_faults faults; /* of this seed */
     uint64_t lease_ms, margin_ms;
+    struct mu_core_limits limits;
     size_t record_max;
     unsigned inflight_max;
     struct mu_memory_faults disk; /* now */

@@ -179,12 +179,20 @@ static bool dep_is_met(struct mu_oracle *o, struct seen_job *job, uint32_t at_in
 
     if (dep->job != 0) {
         const struct seen_job *pred = &o->jobs[dep->job - 1];
-        return pred->forgotten ? !ok : pred_is(pred, 0, pred->count, ok);
+        return pred_is(pred, 0, pred->count, ok);
     }
     MU_ASSERT(mu_view_group(core_of(o), job->id, dep->group, &on));
     if (dep->kind == MU_DEP_EACH_OK || dep->kind == MU_DEP_EACH_ANY)
         return pred_is(job, on.first + at_in_group, 1, ok);
     return pred_is(job, on.first, on.tasks, ok);
+}
+
+/* What had ended once stays met, also when it is tried again. */
+static bool was_met_once(const struct mu_oracle *o, const struct seen_job *job, const struct mu_dep *dep)
+{
+    const struct seen_job *pred = dep->job ? &o->jobs[dep->job - 1] : job;
+
+    return pred->retried_seq != 0 && (dep->kind == MU_DEP_ANY || dep->kind == MU_DEP_EACH_ANY);
 }
 
 static void deps_check(struct mu_oracle *o, struct seen_job *job, uint32_t ordinal)
@@ -196,10 +204,10 @@ static void deps_check(struct mu_oracle *o, struct seen_job *job, uint32_t ordin
     mu_arena_reset(&o->arena);
     MU_ASSERT(mu_view_group(core_of(o), job->id, group, &g) && mu_view_group_spec(core_of(o), job->id, group, &spec, &o->arena));
     for (uint32_t i = 0; i < spec.after_count; i++)
-        if (job->retried_seq != 0 && (spec.after[i].kind == MU_DEP_ANY || spec.after[i].kind == MU_DEP_EACH_ANY))
-            continue; /* what had ended once stays met, also when it is tried again */
-        else if (!dep_is_met(o, job, ordinal - g.first, &spec.after[i]))
-            fail_at(o, job->id, ordinal, "is ready before what it comes after [S11]: group, dependency", group, i);
+        if (!was_met_once(o, job, &spec.after[i]) && !dep_is_met(o, job, ordinal - g.first, &spec.after[i]))
+            mu_world_fail(&o->cluster->world, "task %llu.%u is ready before what it comes after [S11]: %s %llu, kind %u", (unsigned long long)job->id,
+                          ordinal, spec.after[i].job ? "job" : "group", (unsigned long long)(spec.after[i].job ? spec.after[i].job : spec.after[i].group),
+                          spec.after[i].kind);
 }
 
 static void task_moves(struct mu_oracle *o, struct seen_job *job, uint32_t ordinal, enum mu_task_state to, uint64_t seq)

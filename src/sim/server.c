@@ -167,7 +167,7 @@ static void ctl_make(struct mu_server_sim *s)
     opt.lease_margin_ms = s->cluster->margin_ms;
     opt.record_max = s->cluster->record_max;
     opt.inflight_max = s->cluster->inflight_max;
-    opt.core_limits = mu_core_limits_default;
+    opt.core_limits = s->cluster->limits;
     s->ctl = mu_ctl_new(&opt, &out);
     mu_oracle_begin(s->cluster->oracle, 0);
 }
