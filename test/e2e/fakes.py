@@ -60,9 +60,14 @@ class Server:
         return self.start()
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
-            print(f"--- server's log ---\n{self.tail()}---")
-        self.close()
+        try:
+            if kind is None and self.process.poll() is None:
+                code = self.stop()
+                assert code == 0 and "runtime error" not in self.tail(), f"stopped with {code}\n{self.tail()}"
+        finally:
+            if kind is not None:
+                print(f"--- server's log ---\n{self.tail()}---")
+            self.close()
 
     def close(self):
         if self.process is not None and self.process.poll() is None:
