@@ -87,6 +87,7 @@ struct mu_server_sim {
     struct mu_ctl *ctl; /* made at the first callback of the journal, when the cluster id is known */
     bool turning;
     struct mu_timer *wake, *revive;
+    struct mu_image *image; /* of a snapshot that is being stored */
     struct mu_buf load;
     struct mu_arena arena;
     uint64_t load_upto;

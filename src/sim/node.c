@@ -484,6 +484,7 @@ static void agent_turn(void *arg)
     mu_agent_turn(n->agent, now_ms(n), &(struct mu_msg_ping){ .cpu_milli_used = 1 });
     if (n->drop)
         agent_down(n);
+    mu_agent_check(n->agent);
     wake_ms = mu_agent_wake_ms(n->agent);
     mu_world_cancel(world_of(n), n->wake);
     n->wake = wake_ms == UINT64_MAX ? NULL : mu_world_after(world_of(n), mu_clock_until_us(&n->clock, wake_ms), agent_wakes, n);

@@ -233,6 +233,7 @@ static void turn_now(void *arg)
         return;
     s->turning = false;
     mu_ctl_turn(s->ctl, mu_server_now(s));
+    mu_ctl_check(s->ctl);
     drops_close(s);
     mu_world_cancel(world_of(s), s->wake);
     wake_ms = mu_ctl_wake_ms(s->ctl, mu_server_now(s));
@@ -340,27 +341,35 @@ static void load_end(void *arg, bool good)
     mu_oracle_applied(s->cluster->oracle, s->ctl);
 }
 
-struct image {
+/* Taken at some moment, offered to the journal later: entries go on meanwhile. */
+struct mu_image {
     struct mu_buf bytes;
+    uint64_t upto;
     size_t read;
 };
+
+static void image_free(struct mu_image *i)
+{
+    if (i)
+        mu_buf_fini(&i->bytes);
+    free(i);
+}
 
 static bool save_open(void *arg, uint64_t *upto, uint64_t *bytes, void **out_image)
 {
     struct mu_server_sim *s = arg;
-    struct image *i = calloc(1, sizeof *i);
 
-    MU_ASSERT(i != NULL);
-    mu_ctl_save(s->ctl, &i->bytes);
-    *upto = mu_ctl_applied(s->ctl);
-    *bytes = i->bytes.size;
-    *out_image = i;
+    if (s->image == NULL)
+        return false;
+    *upto = s->image->upto;
+    *bytes = s->image->bytes.size;
+    *out_image = s->image;
     return true;
 }
 
 static size_t save_read(void *arg, void *image, void *buf, size_t cap)
 {
-    struct image *i = image;
+    struct mu_image *i = image;
     size_t n = i->bytes.size - i->read < cap ? i->bytes.size - i->read : cap;
 
     (void)arg;
@@ -372,11 +381,11 @@ static size_t save_read(void *arg, void *image, void *buf, size_t cap)
 static void save_close(void *arg, void *image, bool stored)
 {
     struct mu_server_sim *s = arg;
-    struct image *i = image;
+    struct mu_image *i = image;
 
-    mu_world_note(world_of(s), stored ? "snapshot stored" : "snapshot failed", i->bytes.size, 0, 0, 0);
-    mu_buf_fini(&i->bytes);
-    free(i);
+    mu_world_note(world_of(s), stored ? "snapshot stored" : "snapshot failed", i->upto, i->bytes.size, 0, 0);
+    image_free(i);
+    s->image = NULL;
 }
 
 /* ---- connections ---- */
@@ -510,6 +519,8 @@ void mu_server_crash(struct mu_server_sim *s)
     s->wake = NULL;
     mu_ctl_free(s->ctl);
     s->ctl = NULL;
+    image_free(s->image);
+    s->image = NULL;
     s->revive = mu_world_after(world_of(s), mu_world_between(world_of(s), 10, RESTART_MAX_MS) * 1000, revives, s);
 }
 
@@ -525,10 +536,44 @@ void mu_server_pause(struct mu_server_sim *s, bool paused)
     mu_net_stop(&s->cluster->net, MU_SIDE_SERVER, 0, paused);
 }
 
+struct offer {
+    struct mu_server_sim *server;
+    uint64_t life;
+};
+
+static void offer(void *arg)
+{
+    struct offer *o = arg;
+    struct mu_server_sim *s = o->server;
+
+    if (s->life == o->life && s->proc.alive && mu_ctl_leads(s->ctl)) {
+        mu_journal_snapshot(s->journal);
+    } else if (s->life == o->life) {
+        image_free(s->image);
+        s->image = NULL;
+    }
+    free(o);
+}
+
+static void offer_run(void *arg)
+{
+    struct offer *o = arg;
+    mu_proc_run(&o->server->proc, offer, o);
+}
+
 void mu_server_snapshot(struct mu_server_sim *s)
 {
-    if (s->proc.alive && !s->proc.paused && s->ctl && mu_ctl_leads(s->ctl))
-        mu_journal_snapshot(s->journal);
+    struct offer *o;
+
+    if (!s->proc.alive || s->proc.paused || s->image || s->ctl == NULL || !mu_ctl_leads(s->ctl))
+        return;
+    s->image = calloc(1, sizeof *s->image);
+    o = malloc(sizeof *o);
+    MU_ASSERT(s->image != NULL && o != NULL);
+    mu_ctl_save(s->ctl, &s->image->bytes);
+    s->image->upto = mu_ctl_applied(s->ctl);
+    *o = (struct offer){ s, s->life };
+    mu_world_give(world_of(s), mu_world_chance(world_of(s), 500) ? 0 : mu_world_between(world_of(s), 0, 300) * 1000, offer_run, o);
 }
 
 void mu_server_fini(struct mu_server_sim *s)
