@@ -134,6 +134,15 @@ static void add(struct world *w, uint64_t seq, uint64_t job, uint32_t first, uin
     mu_history_entry_end(w->h, seq, 1010 + seq);
 }
 
+static bool same_row(const struct mu_result_row *a, const struct mu_result_row *b)
+{
+#define SAME(member) (a->member == b->member)
+    return SAME(seq) && SAME(job) && SAME(ordinal) && SAME(attempt) && SAME(node) && SAME(code) && SAME(count) &&
+           SAME(state) && SAME(how) && SAME(submitted_ms) && SAME(placed_ms) && SAME(started_ms) && SAME(ended_ms) &&
+           SAME(run_us) && SAME(user_us) && SAME(sys_us) && SAME(rss_bytes) && SAME(out_bytes) && SAME(err_bytes);
+#undef SAME
+}
+
 static void a_row_survives_its_encoding(void **state)
 {
     static const struct mu_result_row rows[] = {
@@ -155,7 +164,7 @@ static void a_row_survives_its_encoding(void **state)
     r = mu_reader_of(b.at, b.size);
     for (size_t i = 0; i < MU_COUNT(rows); i++, prev = got) {
         assert_true(mu_result_row_get(&r, &prev, &got));
-        assert_memory_equal(&got, &rows[i], sizeof got);
+        assert_true(same_row(&got, &rows[i]));
     }
     assert_true(mu_reader_done(&r) && !r.bad);
     for (size_t cut = 0; cut < b.size; cut++) { /* no prefix of a row is a row */
