@@ -199,6 +199,7 @@ void mu_lead_lose(struct mu_journal *j, enum mu_journal_end why);
 void mu_lead_token_gone(struct mu_journal *j);
 void mu_lead_maybe_leave(struct mu_journal *j);
 void mu_lead_end_confirms(struct mu_journal *j, enum mu_journal_end end);
+void mu_lead_free_all(struct mu_journal *j);
 bool mu_lead_holds(const struct mu_journal *j);
 
 /* append.c */

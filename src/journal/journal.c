@@ -158,6 +158,7 @@ static struct mu_journal *handle_new(const char *url, const struct mu_journal_op
 static void handle_free(struct mu_journal *j)
 {
     mu_append_free_all(j);
+    mu_lead_free_all(j);
     mu_hasher_free(j->hasher);
     mu_hasher_free(j->load.digest);
     mu_hasher_free(j->save.digest);

@@ -237,6 +237,15 @@ void mu_lead_end_confirms(struct mu_journal *j, enum mu_journal_end end)
     confirms_done(j, &all, end);
 }
 
+/* After a crash nobody is told. */
+void mu_lead_free_all(struct mu_journal *j)
+{
+    mu_list_move(&j->confirms, &j->confirms_out);
+    MU_LIST_EACH_SAFE(it, &j->confirms)
+        free(MU_CONTAINER(it, struct mu_confirm, link));
+    mu_list_init(&j->confirms);
+}
+
 static void on_confirm(void *arg, const struct mu_engine_answer *a)
 {
     struct mu_journal *j = arg;

@@ -104,7 +104,7 @@ void c18_a_flipped_bit_is_never_data(void **state)
     };
 
     for (size_t i = 0; i < MU_COUNT(cases); i++)
-        for (uint64_t bit = 0; bit < 2700; bit += 61) {
+        for (uint64_t bit = 0; bit < 2700; bit += 149) {
             struct rig r;
             struct peer p;
             struct mu_err err;
@@ -115,7 +115,7 @@ void c18_a_flipped_bit_is_never_data(void **state)
             if (err.rc != MU_CORRUPT && err.rc != MU_VERSION)
                 fail_msg("%s, bit %llu: %s", cases[i].what, (unsigned long long)bit, err.text);
             rig_fini(&r);
-            if (r.row->files && bit > 600)
+            if (r.row->files && bit > 400)
                 break; /* one file a bit costs more than one store a bit */
         }
 }
@@ -220,6 +220,19 @@ static void make_killed(struct rig *r, const struct row *row, struct peer *like)
     rig_fini(&live);
 }
 
+/* Where the last frame of a log ends: zeros behind it are space kept for later. */
+static off_t log_end(int fd)
+{
+    enum { HEAD = 32, FRAME = 24 + 16384 };
+    off_t end = HEAD;
+    uint8_t frame[FRAME];
+
+    for (off_t at = HEAD; pread(fd, frame, sizeof frame, at) == (ssize_t)sizeof frame; at += FRAME)
+        if (frame[3] != 0 || frame[2] != 0) /* a page number is never 0 */
+            end = at + FRAME;
+    return end;
+}
+
 /* SQLite alone takes a log with a bad frame for a shorter one and calls it good. */
 void c18_a_flipped_bit_in_the_log_is_never_a_shorter_journal(void **state)
 {
@@ -234,7 +247,7 @@ void c18_a_flipped_bit_in_the_log_is_never_a_shorter_journal(void **state)
         make_killed(&r, *state, &p);
         snprintf(name, sizeof name, "%s-wal", r.path);
         int fd = open(name, O_RDWR | O_CLOEXEC);
-        off_t at = 40 + lseek(fd, 0, SEEK_END) * i / 21;
+        off_t at = 40 + log_end(fd) * i / 21;
         assert_true(pread(fd, &byte, 1, at) == 1);
         byte ^= 4;
         assert_true(pwrite(fd, &byte, 1, at) == 1);
@@ -256,7 +269,7 @@ void c18_a_torn_end_is_what_was_not_acknowledged(void **state)
         make_killed(&r, *state, &p);
         snprintf(name, sizeof name, "%s-wal", r.path);
         int fd = open(name, O_RDWR | O_CLOEXEC);
-        off_t end = lseek(fd, 0, SEEK_END);
+        off_t end = log_end(fd);
         static const char junk[700] = "a transaction that was not finished";
         if (cut == 0)
             assert_true(pwrite(fd, junk, sizeof junk, end) == (ssize_t)sizeof junk);
