@@ -12,6 +12,7 @@
 
 enum {
     SNAPSHOT_BYTES_MIN = 32 * 1024 * 1024, /* of entries since the last one */
+    SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024,
     SNAPSHOT_ENTRIES = 200000,
     OPEN_TURN_MS = 100,
     FLUSH_MS = 100,                        /* rows of the history wait this long for company */
@@ -160,6 +161,7 @@ static void snapshot_take(struct mu_server *sv)
     s->upto = mu_ctl_applied(sv->ctl);
     s->since_bytes = sv->since_bytes;
     s->since_entries = sv->since_entries;
+    mu_buf_room(&s->bytes, sv->snapshot_bytes + (sv->since_bytes < SNAPSHOT_BYTES_MAX ? sv->since_bytes : SNAPSHOT_BYTES_MAX));
     mu_ctl_save(sv->ctl, &s->bytes);
     sv->snapshot = s;
     mu_log(MU_LOG_DEBUG, "server", "snapshot of entry %llu: %zu bytes in %llu us", (unsigned long long)s->upto, s->bytes.size,

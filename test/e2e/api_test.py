@@ -2,6 +2,7 @@
 after kill -9."""
 import base64
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -836,6 +837,32 @@ def test_kill_9_keeps_results():
             assert s.wait(job, 60)["counts"]["succeeded"] == 2000
         lines = output_lines(s, job, "output=0")
         assert sorted(x["index"] for x in lines[:-1]) == list(range(2000)), "each once in the history"
+
+
+def test_a_failing_disk_stops_the_server_and_loses_nothing():
+    if subprocess.run(["strace", "-e", "trace=none", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skipped("strace is not installed or not allowed")
+    with Server() as s:
+        acked = [s.submit(name=f"n{i}") for i in range(5)]
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync",
+                                   "-e", "inject=fdatasync,fsync:error=EIO:when=4+", "-p", str(s.process.pid)],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            for i in range(2000):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    status, _, text = s.call("POST", "/v1/jobs", {"name": f"m{i}", "command": ["true"]}, timeout=5)
+                    assert status == 201, (status, text)
+                    acked.append(json.loads(text)["id"])
+                if s.process.poll() is not None:
+                    break
+            assert s.process.wait(20) == 1, s.process.returncode
+        finally:
+            tracer.kill()
+            tracer.wait()
+        assert "the journal cannot go on" in s.tail(), s.tail()
+        s.start()
+        for id in acked:
+            assert s.get(f"/v1/jobs/{id}")["id"] == id
 
 
 def test_a_full_disk_takes_no_new_work_and_recovers():
