@@ -58,6 +58,19 @@ void mu_heap_add(struct mu_heap *h, struct mu_heap_link *l, uint64_t key, uint64
     sift_up(h, h->count++, l);
 }
 
+void mu_heap_move(struct mu_heap *h, struct mu_heap_link *l, uint64_t key, uint64_t tie)
+{
+    uint32_t i = l->at - 1;
+
+    MU_ASSERT(l->at != 0 && i < h->count && h->links[i] == l);
+    l->key = key;
+    l->tie = tie;
+    if (i > 0 && before(l, h->links[(i - 1) / 2]))
+        sift_up(h, i, l);
+    else
+        sift_down(h, i, l);
+}
+
 void mu_heap_remove(struct mu_heap *h, struct mu_heap_link *l)
 {
     uint32_t i = l->at - 1;

@@ -21,6 +21,8 @@ struct mu_heap {
 
 void mu_heap_fini(struct mu_heap *h);
 void mu_heap_add(struct mu_heap *h, struct mu_heap_link *l, uint64_t key, uint64_t tie);
+/* Another key for a link that is in the heap: cheaper than to remove and add it. */
+void mu_heap_move(struct mu_heap *h, struct mu_heap_link *l, uint64_t key, uint64_t tie);
 /* No-op when the link is not in a heap. */
 void mu_heap_remove(struct mu_heap *h, struct mu_heap_link *l);
 static inline struct mu_heap_link *mu_heap_min(const struct mu_heap *h)

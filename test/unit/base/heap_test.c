@@ -37,7 +37,7 @@ static void comes_out_as_a_sort_would(void **state)
     mu_heap_fini(&heap);
 }
 
-static void random_adds_and_removes_keep_the_least_on_top(void **state)
+static void random_adds_moves_and_removes_keep_the_least_on_top(void **state)
 {
     struct mu_heap_link links[64];
     struct mu_heap heap = { 0 };
@@ -49,7 +49,9 @@ static void random_adds_and_removes_keep_the_least_on_top(void **state)
     for (int step = 0; step < 20000; step++) {
         unsigned i = mu_rng_below(&rng, 64);
         struct mu_heap_link *least = NULL;
-        if (mu_heap_has(&links[i]))
+        if (mu_heap_has(&links[i]) && mu_rng_below(&rng, 2))
+            mu_heap_move(&heap, &links[i], mu_rng_below(&rng, 20), i);
+        else if (mu_heap_has(&links[i]))
             mu_heap_remove(&heap, &links[i]);
         else
             mu_heap_add(&heap, &links[i], mu_rng_below(&rng, 20), i);
@@ -68,7 +70,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_out_as_a_sort_would),
-        cmocka_unit_test(random_adds_and_removes_keep_the_least_on_top),
+        cmocka_unit_test(random_adds_moves_and_removes_keep_the_least_on_top),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
