@@ -206,12 +206,12 @@ void mu_class_refile(struct mu_sched *s, struct mu_class *c)
         c->shut = false;
         return;
     }
-    if (mu_heap_has(&c->link)) {
-        if (c->link.key == head->key && c->link.tie == head->tie)
-            return;
-        mu_heap_remove(heap_of(s, c), &c->link);
-    }
-    mu_heap_add(heap_of(s, c), &c->link, head->key, head->tie);
+    if (!mu_heap_has(&c->link))
+        mu_heap_add(heap_of(s, c), &c->link, head->key, head->tie);
+    else if (c->link.key == head->key && c->link.tie == head->tie)
+        return;
+    else
+        mu_heap_move(heap_of(s, c), &c->link, head->key, head->tie);
     s->keep_again = s->keep_again || starves(c);
 }
 
@@ -269,15 +269,6 @@ static uint64_t key_of(const struct mu_class *c)
     return (uint64_t)c->generation << 32 | c->shape;
 }
 
-static void need_init(struct mu_need *need, const struct mu_res *res)
-{
-    need->res = *res;
-    need->kind[need->kinds++] = MU_RES_CPU;
-    for (uint8_t k = 0; k < MU_RES_MAX; k++)
-        if (k != MU_RES_CPU && res->amount[k] > 0)
-            need->kind[need->kinds++] = k;
-}
-
 static struct mu_class *class_new(struct mu_sched *s, const struct mu_shape *shape, bool each)
 {
     struct mu_class *c = calloc(1, sizeof *c);
@@ -294,7 +285,7 @@ static struct mu_class *class_new(struct mu_sched *s, const struct mu_shape *sha
     c->picky = shape->labels.count > 0 || shape->prefer.count > 0;
     c->place = shape->place ? mu_place_find(mu_view_word(s->core, shape->place)) : UINT32_MAX;
     c->large_version = UINT64_MAX;
-    need_init(&c->need, &shape->need);
+    mu_need_init(&c->need, &shape->need);
     return c;
 }
 

@@ -27,3 +27,25 @@ uint32_t mu_place_find(struct mu_str name)
             return i;
     return UINT32_MAX;
 }
+
+void mu_need_init(struct mu_need *need, const struct mu_res *res)
+{
+    *need = (struct mu_need){ .res = *res };
+    for (uint8_t k = 0; k < MU_RES_MAX; k++) {
+        bool asked = k == MU_RES_CPU || res->amount[k] > 0;
+
+        if (k < MU_MIRROR_KINDS)
+            need->least[k] = asked ? (int64_t)res->amount[k] : INT64_MIN;
+        if (asked)
+            need->kind[need->kinds++] = k;
+        need->named = need->named || (asked && k >= MU_MIRROR_KINDS);
+    }
+}
+
+bool mu_place_fits_named(const struct mu_mirror *m, uint32_t node, const struct mu_need *need)
+{
+    for (uint32_t i = 0; i < need->kinds; i++)
+        if (*mu_mirror_free(m, node, need->kind[i]) < (int64_t)need->res.amount[need->kind[i]])
+            return false;
+    return true;
+}

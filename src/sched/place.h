@@ -23,9 +23,12 @@ enum {
 /* What a task asks: cpu always, and each other kind with an amount above 0. */
 struct mu_need {
     struct mu_res res;
+    int64_t least[MU_MIRROR_KINDS]; /* what must be free; INT64_MIN where nothing is asked */
     uint32_t kinds;
+    bool named;                     /* asks for kinds beyond those */
     uint8_t kind[MU_RES_MAX];
 };
+void mu_need_init(struct mu_need *need, const struct mu_res *res);
 
 struct mu_place_view {
     const struct mu_mirror *mirror;
@@ -60,14 +63,15 @@ uint32_t mu_place_find(struct mu_str name);
 
 enum { MU_PLACES_MAX = 16 };
 
+bool mu_place_fits_named(const struct mu_mirror *m, uint32_t node, const struct mu_need *need);
 static inline bool mu_place_fits(const struct mu_mirror *m, uint32_t node, const struct mu_need *need)
 {
-    bool fits = true;
+    const int64_t *has = m->nodes[node].free, *least = need->least;
+    bool fits = (has[0] >= least[0]) & (has[1] >= least[1]) & (has[2] >= least[2]); /* no branches to guess */
 
-    for (uint32_t i = 0; i < need->kinds; i++) /* without a way out: one branch the less to guess */
-        fits &= *mu_mirror_free(m, node, need->kind[i]) >= (int64_t)need->res.amount[need->kind[i]];
-    return fits;
+    return fits && (!need->named || mu_place_fits_named(m, node, need));
 }
+_Static_assert(MU_MIRROR_KINDS == 3, "three compares");
 /* What would be left of the i-th kind asked once the task is there, as a share of the node's total. */
 static inline uint32_t mu_place_rest(const struct mu_place_view *v, uint32_t node, uint32_t i)
 {

@@ -25,13 +25,27 @@ static struct mu_taken *taken_find(const struct mu_sched *s, uint64_t job, uint3
     return mu_map_get_ptr(&s->taken, mu_task_key(job, ordinal));
 }
 
-static void take(struct mu_sched *s, struct mu_wait *w, uint32_t ordinal, uint32_t node, struct mu_decision *out)
+static struct mu_taken *taken_new(struct mu_sched *s)
 {
-    struct mu_taken *t = calloc(1, sizeof *t);
-    struct mu_line *l = w->line;
+    struct mu_taken *t = s->spare ? s->spare : malloc(sizeof *t);
 
     MU_ASSERT(t != NULL);
-    *t = (struct mu_taken){ w, ordinal, mu_view_attempts(s->core, w->job, ordinal) + 1, node };
+    s->spare = s->spare ? t->next : NULL;
+    return t;
+}
+
+static void taken_free(struct mu_sched *s, struct mu_taken *t)
+{
+    t->next = s->spare;
+    s->spare = t;
+}
+
+static void take(struct mu_sched *s, struct mu_wait *w, uint32_t ordinal, uint32_t node, struct mu_decision *out)
+{
+    struct mu_taken *t = taken_new(s);
+    struct mu_line *l = w->line;
+
+    *t = (struct mu_taken){ .wait = w, .ordinal = ordinal, .attempt = mu_view_attempts(s->core, w->job, ordinal) + 1, .node = node };
     mu_map_put_ptr(&s->taken, mu_task_key(w->job, ordinal), t);
     mu_mirror_take(&s->mirror, node, &l->cls->need.res);
     pending_add(l->tenant, &l->cls->need.res, 1);
@@ -50,7 +64,7 @@ static void settle(struct mu_sched *s, uint64_t job, struct mu_taken *t)
     mu_mirror_settle(&s->mirror, s->core, t->node, &w->line->cls->need.res);
     pending_add(w->line->tenant, &w->line->cls->need.res, -1);
     w->taken--;
-    free(t);
+    taken_free(s, t);
 }
 
 /* ---- decisions ---- */
@@ -369,7 +383,7 @@ static void forget(struct mu_sched *s)
     struct mu_map_slot slot;
 
     for (uint32_t i = 0; (i = mu_map_next(&s->taken, i, &slot)) != 0;)
-        free((void *)(uintptr_t)slot.value);
+        taken_free(s, (struct mu_taken *)(uintptr_t)slot.value);
     mu_map_clear(&s->taken);
     mu_waits_free_all(s);
     mu_class_free_all(s);
@@ -420,6 +434,8 @@ void mu_sched_free(struct mu_sched *s)
     if (s == NULL)
         return;
     forget(s);
+    for (struct mu_taken *t; (t = s->spare) != NULL; free(t))
+        s->spare = t->next;
     mu_search_fini(s);
     mu_mirror_fini(&s->mirror);
     struct mu_map *maps[] = { &s->waits, &s->lines, &s->tenants, &s->classes, &s->taken, &s->at_node };

@@ -111,7 +111,9 @@ static inline void apply_change(const struct mu_sched *s, struct mu_class *c, co
         return;
     if (c->picky && (int32_t)(n->fixed_at - (uint32_t)c->tree_at) >= 0)
         c->allow[node] = allowance(s, c, node);
-    mu_tree_set(&c->tree, node, score_allowed(by, node, allowed_of(c, node)));
+    uint32_t score = score_allowed(by, node, allowed_of(c, node));
+    if (score != mu_tree_get(&c->tree, node))
+        mu_tree_set(&c->tree, node, score);
 }
 
 void mu_search_sync(struct mu_sched *s, struct mu_class *c)
@@ -125,16 +127,16 @@ void mu_search_sync(struct mu_sched *s, struct mu_class *c)
         rebuild(s, c);
         return;
     }
-    for (uint64_t at = c->tree_at; at < m->log_end; at++) {
+    uint64_t at = c->tree_at;
+    for (; at + AHEAD < m->log_end; at++) {
         uint32_t next = m->log[(at + AHEAD) % MU_MIRROR_LOG];
 
-        if (at + AHEAD < m->log_end) {
-            __builtin_prefetch(&m->nodes[next]);
-            __builtin_prefetch(&c->tree.level[0][next], 1);
-            __builtin_prefetch(&c->tree.level[1][next / MU_TREE_FAN]);
-        }
+        __builtin_prefetch(&c->tree.level[0][next], 1);
+        __builtin_prefetch(&c->tree.level[1][next / MU_TREE_FAN]);
         apply_change(s, c, &by, at);
     }
+    for (; at < m->log_end; at++)
+        apply_change(s, c, &by, at);
     c->tree_at = m->log_end;
 }
 

@@ -121,7 +121,10 @@ struct mu_waiter {
 
 /* Decided, not yet committed. */
 struct mu_taken {
-    struct mu_wait *wait;
+    union {
+        struct mu_wait *wait;
+        struct mu_taken *next; /* of sched->spare */
+    };
     uint32_t ordinal, attempt, node;
 };
 
@@ -175,6 +178,7 @@ struct mu_sched {
     struct mu_map tenants; /* user -> tenant */
     struct mu_map classes; /* class_key -> class */
     struct mu_map taken;   /* task key -> taken */
+    struct mu_taken *spare;
     struct mu_map at_node; /* node -> list of waiters */
     struct mu_heap open, shut, aging;
     struct mu_list idle, warm;

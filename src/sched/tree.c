@@ -32,6 +32,19 @@ static inline uint32_t line_max(const uint32_t *line)
     return quads_max(q[0], q[1], q[2], q[3]);
 }
 
+/* The same but for one place: all ones around a 0 that falls on it. */
+static inline uint32_t line_max_without(const uint32_t *line, uint32_t place)
+{
+    static const int32_t mask[2 * MU_TREE_FAN - 1] = {
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    };
+    const quad *q = (const quad *)(const void *)line;
+    quad keep[4];
+
+    memcpy(keep, &mask[MU_TREE_FAN - 1 - place], sizeof keep);
+    return quads_max(q[0] & keep[0], q[1] & keep[1], q[2] & keep[2], q[3] & keep[3]);
+}
+
 /* How many places below this line have its highest score. */
 static uint32_t line_ties(const struct mu_tree *t, uint32_t level, uint32_t line, uint32_t best)
 {
@@ -195,14 +208,18 @@ uint32_t mu_tree_kth(const struct mu_tree *t, uint32_t k)
 
 uint32_t mu_tree_runner_up(const struct mu_tree *t, uint32_t place)
 {
-    uint32_t best = 0, at_level = 0, at = MU_TREE_NONE;
+    uint32_t best = 0, level = 0, beside = 0;
 
     for (uint32_t l = 0, i = place; l < t->top; l++, i /= MU_TREE_FAN) {
-        uint32_t line = i / MU_TREE_FAN * MU_TREE_FAN;
+        uint32_t other = line_max_without(&t->level[l][i / MU_TREE_FAN * MU_TREE_FAN], i % MU_TREE_FAN);
 
-        for (uint32_t j = line; j < line + MU_TREE_FAN; j++)
-            if (j != i && t->level[l][j] > best)
-                best = t->level[l][j], at_level = l, at = j;
+        if (other > best)
+            best = other, level = l, beside = i;
     }
-    return best ? descend(t, at_level, at) : MU_TREE_NONE;
+    if (best == 0)
+        return MU_TREE_NONE;
+    uint32_t at = beside / MU_TREE_FAN * MU_TREE_FAN;
+    while (t->level[level][at] != best || at == beside)
+        at++;
+    return descend(t, level, at);
 }

@@ -48,10 +48,12 @@ static void line_refile(struct mu_sched *s, struct mu_line *l)
     } else {
         struct mu_rank r = mu_wait_rank(s, mu_line_first_wait(l));
 
-        if (mu_heap_has(&l->link) && l->link.key == r.hi && l->link.tie == r.lo)
+        if (!mu_heap_has(&l->link))
+            mu_heap_add(heap, &l->link, r.hi, r.lo);
+        else if (l->link.key == r.hi && l->link.tie == r.lo)
             return;
-        mu_heap_remove(heap, &l->link);
-        mu_heap_add(heap, &l->link, r.hi, r.lo);
+        else
+            mu_heap_move(heap, &l->link, r.hi, r.lo);
     }
     mu_class_refile(s, l->cls);
 }

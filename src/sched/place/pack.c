@@ -12,12 +12,14 @@ static uint32_t score(const struct mu_place_view *v, uint32_t node)
 {
     const struct mu_need *need = v->need;
     const struct mu_mnode *n = &v->mirror->nodes[node];
-    uint32_t cost = mu_place_rest_sum(v, node) + (uint32_t)v->param[0] * n->slow;
+    uint32_t cpu = mu_place_rest(v, node, 0), cost = cpu + (uint32_t)v->param[0] * n->slow;
 
-    if (need->kinds > 1 && need->kind[1] == MU_RES_MEM) {
-        uint32_t cpu = mu_place_rest(v, node, 0), mem = mu_place_rest(v, node, 1);
+    for (uint32_t i = 1; i < need->kinds; i++) {
+        uint32_t rest = mu_place_rest(v, node, i);
 
-        cost += 2 * (cpu > mem ? cpu - mem : mem - cpu);
+        cost += rest;
+        if (need->kind[i] == MU_RES_MEM)
+            cost += 2 * (cpu > rest ? cpu - rest : rest - cpu);
     }
     return (ZERO - cost) | (n->has_gpu && need->res.amount[MU_RES_GPU] == 0 ? 0 : MU_SCORE_TIER);
 }

@@ -49,13 +49,10 @@ static void mirror_set(const struct node *at)
 
 static struct mu_need need_of(struct task t)
 {
-    struct mu_need need = { .res.amount = { t.cpu * 1000, (uint64_t)t.gib * GIB, t.gpus * 1000 } };
+    struct mu_res res = { { t.cpu * 1000, (uint64_t)t.gib * GIB, t.gpus * 1000 } };
+    struct mu_need need;
 
-    need.kind[need.kinds++] = MU_RES_CPU;
-    if (t.gib)
-        need.kind[need.kinds++] = MU_RES_MEM;
-    if (t.gpus)
-        need.kind[need.kinds++] = MU_RES_GPU;
+    mu_need_init(&need, &res);
     return need;
 }
 

@@ -316,6 +316,7 @@ static void reset_equals_incremental(struct world *w)
 
     rig_commit_all(&w->rig);
     w->rig.sched->now_ms = w->rig.now_ms;
+    mu_waits_rerank(w->rig.sched); /* an order just set is put in force by the next decision */
     mu_tenants_rerank(w->rig.sched); /* as a fresh one does */
     mu_waits_age(w->rig.sched);
     if (!nobody_starves(w)) /* which node is kept depends on when it was chosen */
