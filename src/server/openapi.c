@@ -17,7 +17,7 @@ static const struct { const char *name, *fields; } shapes[] = {
              " held:boolean open:boolean tasks:integer counts:Counts groups:[]Group? key:string? deadline:time?" },
     { "Jobs", "jobs:[]Job next:integer?" },
     { "Attempt", "attempt:integer node:string? reason:string exit_code:integer? signal:integer? placed:time? started:time?"
-                 " ended:time? run_s:number stdout_bytes:integer stderr_bytes:integer error:string" },
+                 " ended:time? run_s:number stdout_bytes:integer stderr_bytes:integer error:string? errno:integer?" },
     { "Task", "job:integer index:integer task:string group:string? state:string reason:string? attempt:integer node:string?"
               " exit_code:integer? signal:integer? error:string? errno:integer? submitted:time placed:time? started:time? ended:time?"
               " wait_s:number? run_s:number? user_s:number? sys_s:number? max_rss:integer? stdout_bytes:integer?"

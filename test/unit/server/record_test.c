@@ -40,7 +40,7 @@ static void ends_say_what_there_is_to_say(void **state)
         { MU_END_SIGNAL, 9, true, "{\"signal\":9,\"reason\":\"signal\"" },
         { MU_END_SIGNAL, 9, false, "{\"exit_code\":null,\"signal\":9" },
         { MU_END_TIMEOUT, 15, true, "{\"reason\":\"timeout\"" },
-        { MU_END_NOSTART, 2, true, "{\"reason\":\"no-start\",\"error\":\"No such file or directory\"" },
+        { MU_END_NOSTART, 2, true, "{\"reason\":\"no-start\",\"error\":\"No such file or directory\",\"errno\":2" },
     };
     (void)state;
     for (size_t i = 0; i < MU_COUNT(cases); i++) {
