@@ -92,14 +92,17 @@ static void naive_policies_collapse(void **state)
     assert_true(run("G70", "auto", 200000, 1).error_rate <= 0.001);
 }
 
-/* On scenarios nobody tuned for: near the best other policy in mean and p99, with room for chance in short runs. Where
- * instances become slow all of a sudden auto learns it later than peak-ewma: its mean is as good, its p99 up to a sixth
- * longer (drawn-11 over 500,000 requests: 12.5 against 10.8). */
+/* On scenarios nobody tuned for, against the best of the others in each: level with it on the whole, and far behind in
+ * none. It is behind where instances become slow all of a sudden (it learns that later than peak-ewma) and with several
+ * balancers before they know each other. */
 static void auto_is_near_the_best_where_nobody_looked(void **state)
 {
     static const char *const others[] = { "least-load", "p2c", "peak-ewma:d=all", "prequal" };
+    double mean = 0, p99 = 0;
+    int compared = 0;
+    enum { DRAWN = 12 };
     (void)state;
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= DRAWN; seed++) {
         struct mu_sim_scenario s;
         struct mu_sim_result best = { .mean = INFINITY, .p99 = INFINITY }, mine, r;
         mu_sim_scenario_draw(&s, seed);
@@ -112,9 +115,19 @@ static void auto_is_near_the_best_where_nobody_looked(void **state)
             best.mean = fmin(best.mean, r.mean);
             best.p99 = fmin(best.p99, r.p99);
         }
-        if (mine.unstable || mine.mean > 1.08 * best.mean || mine.p99 > (s.slow_every > 0 ? 1.30 : 1.15) * best.p99)
+        if (mine.unstable || mine.mean > 1.15 * best.mean || mine.p99 > 1.30 * best.p99)
             fail_msg("drawn-%llu: auto %.3f/%.2f, best %.3f/%.2f", (unsigned long long)seed, mine.mean, mine.p99, best.mean, best.p99);
+        if (isinf(best.mean))
+            continue; /* all others fail there */
+        mean += log(mine.mean / best.mean);
+        p99 += log(mine.p99 / best.p99);
+        compared++;
     }
+    assert_true(compared >= DRAWN / 2);
+    mean /= compared;
+    p99 /= compared;
+    print_message("auto against the best of four others, over all: mean x %.3f, p99 x %.3f\n", exp(mean), exp(p99));
+    assert_true(exp(mean) <= 1.03 && exp(p99) <= 1.08);
 }
 
 static void a_scenario_file_is_read_strictly(void **state)
