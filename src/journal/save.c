@@ -132,6 +132,8 @@ static void save_step(struct mu_journal *j)
     case MU_SAVE_ANCHOR:
         s->call.seq = s->m.upto;
         s->call.limit = 1;
+        s->call.bytes = NULL; /* of the snapshot before, and gone */
+        s->call.size = 0;
         call_start(j, MU_ENGINE_READ);
         break;
     case MU_SAVE_PUT:
